@@ -1,0 +1,67 @@
+"""``cisfa train``: adapt a model from annotated source cases to an unlabelled target domain."""
+
+import argparse
+from pathlib import Path
+
+from cisfa.events import Finished, Notice, Report
+
+HELP = "adapt a model from annotated source cases to unlabelled target cases"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="folder with images/ and labels/")
+    parser.add_argument("--target", type=Path, metavar="DIR", help="folder with images/; its labels are never opened")
+    parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="folder to write the run into")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --run")
+    parser.add_argument("--same-names-differ", action="store_true", help="equal case names are different patients")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
+    add_settings_arguments(parser)
+
+
+def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments that make up a run's settings; cross-validation has them too."""
+    parser.add_argument("--preset", metavar="NAME", help="settings to begin with: full (default), reduced, heart, demo")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="JSON file of settings laid over the preset")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="assignments",
+        help="one setting, for instance optimiser.batch_size=8",
+    )  # fmt: skip
+    parser.add_argument("--method", metavar="M", help="cisfa (default), source-only or supervised")
+
+
+def run(arguments: argparse.Namespace, report: Report) -> None:
+    """Run the command."""
+    from cisfa.config_files import DEFAULT_PRESET, compose
+    from cisfa.errors import CaseError, RunError
+    from cisfa.inference.device import choose_device
+    from cisfa.training.case_folder import labelled_cases, organs_beside, require_different_patients, unlabelled_cases
+    from cisfa.training.methods import method_named
+    from cisfa.training.run_folder import RunFolder
+    from cisfa.training.session import TrainingCases, run_training
+
+    folder = RunFolder(arguments.run)
+    settings = (arguments.preset, arguments.config, arguments.method)
+    config = None
+    if not arguments.resume or any(settings) or arguments.assignments:
+        config = compose(
+            preset=arguments.preset or DEFAULT_PRESET,
+            file=arguments.config,
+            assignments=arguments.assignments,
+            method=arguments.method,
+        )
+    if folder.exists and not arguments.resume:
+        raise RunError(f"{folder.path} already holds a run. Pass --resume to go on with it, or choose another folder.")
+    device = choose_device(arguments.device)
+    has_target = method_named((config or folder.read_config()).method).has_target
+    source, target = labelled_cases(arguments.source), []
+    if has_target:
+        if arguments.target is None:
+            raise CaseError("--target is missing: give the folder with the unlabelled cases to adapt to.")
+        target = unlabelled_cases(arguments.target)
+        require_different_patients(source, target, names_may_repeat=arguments.same_names_differ)
+    elif arguments.target is not None:
+        report(Notice("This method learns from --source alone; --target is left unread."))
+    cases = TrainingCases(source, target, organs_beside(arguments.source))
+    run_training(folder, cases, config, device, report)
+    report(Finished((str(folder.path),)))

@@ -1,0 +1,182 @@
+"""Every setting of a training run, as frozen dataclasses that go to JSON and back.
+
+A preset (``presets/*.json``) holds the settings that differ from the defaults; the defaults are the paper's full
+scale, with the choices of docs/method.md where the paper is silent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from cisfa.errors import ConfigError
+
+Modality = Literal["CT", "MR"]
+PlaneChoice = Literal["axial", "coronal", "sagittal", "auto"]
+
+
+def _require(holds: bool, name: str, value: object, expected: str) -> None:
+    if not holds:
+        raise ConfigError(f"The setting {name} is {value!r}; it must be {expected}.")
+
+
+@dataclass(frozen=True)
+class PreprocessingConfig:
+    """How a volume becomes slices that a network reads; training and inference share it."""
+
+    plane: PlaneChoice = "axial"
+    # axial for the abdomen, coronal for the heart, as in the paper; auto takes the plane the scanner acquired
+    size: int = 196
+    # rows and columns of a slice; the paper's 196 for the abdomen, 160 for the heart
+    crop_to_body: bool = True
+    # the paper crops to a "ROI"; ours comes from intensities, never from labels; off when volumes are already cut
+    ct_window_hu: tuple[float, float] = (-125.0, 275.0)
+    # soft tissue; min-max over raw HU would leave the organs a few grey values
+    mr_clip_percentile: float = 99.5
+    # MR has no unit, and a few bright vessels would otherwise set the scale
+
+    def __post_init__(self) -> None:
+        _require(self.size >= 32, "preprocessing.size", self.size, "at least 32")
+        _require(self.ct_window_hu[0] < self.ct_window_hu[1], "preprocessing.ct_window_hu", self.ct_window_hu, "rising")
+        _require(
+            50 < self.mr_clip_percentile <= 100, "preprocessing.mr_clip_percentile", self.mr_clip_percentile, "50 to 100"
+        )
+
+
+@dataclass(frozen=True)
+class NetworksConfig:
+    """Widths and depths; the defaults are the paper's."""
+
+    generator_width: int = 64
+    generator_blocks: int = 9
+    segmenter_width: int = 64
+    discriminator_width: int = 64
+
+    def __post_init__(self) -> None:
+        for name in ("generator_width", "generator_blocks", "segmenter_width", "discriminator_width"):
+            _require(getattr(self, name) >= 1, f"networks.{name}", getattr(self, name), "at least 1")
+
+
+@dataclass(frozen=True)
+class PatchContrastConfig:
+    """The weighted patch-wise contrastive loss, eq (2)-(4)."""
+
+    enabled: bool = True
+    organ_weight: float = 2.0
+    # w of eq (3); 1 gives "CISFA (no weight)"
+    temperature: float = 0.2
+    # the paper's; the authors' code uses 0.07
+    patches: int = 256
+    # sampled places in a layer
+
+    def __post_init__(self) -> None:
+        _require(self.organ_weight > 0, "patch_contrast.organ_weight", self.organ_weight, "above 0")
+        _require(self.temperature > 0, "patch_contrast.temperature", self.temperature, "above 0")
+        _require(self.patches >= 2, "patch_contrast.patches", self.patches, "at least 2")
+
+
+@dataclass(frozen=True)
+class FeatureContrastConfig:
+    """The contrastive loss on the segmenter's global features, eq (5)."""
+
+    combination: Literal["sum", "sequential", "off"] = "sum"
+    # sum adds it to the segmenter's other losses; sequential updates the encoder with it first (paper, table 3)
+    temperature: float = 0.2
+
+    def __post_init__(self) -> None:
+        _require(self.temperature > 0, "feature_contrast.temperature", self.temperature, "above 0")
+
+
+@dataclass(frozen=True)
+class SegmentationAdversaryConfig:
+    """The adversary on predictions, eq (6) and (7)."""
+
+    pushes: Literal["synthetic", "target"] = "synthetic"
+    # synthetic: predictions of synthetic slices are pushed to look like the target's (paper);
+    # target: the target's are pushed to look like the synthetic's (as AdaptSegNet and SIFA do)
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        _require(self.weight >= 0, "segmentation_adversary.weight", self.weight, "at least 0")
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """Adam, the same for all networks, at a constant rate."""
+
+    learning_rate: float = 2e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    batch_size: int = 4
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    # of the networks' forward and backward passes; losses and weights stay float32
+
+    def __post_init__(self) -> None:
+        _require(self.learning_rate > 0, "optimiser.learning_rate", self.learning_rate, "above 0")
+        _require(self.batch_size >= 1, "optimiser.batch_size", self.batch_size, "at least 1")
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """Random changes of slices and their labels in training; all zero turns them off."""
+
+    rotation_degrees: float = 6.0
+    # about the authors' 0.1 rad; no mirroring, since it would swap left and right organs
+    scaling: float = 0.15
+    # slices are scaled by 1 - x to 1 + x; the authors' 0.5 to 1.9 makes bodies no patient has
+    shift: float = 0.05
+    # of the slice's edge length
+    gamma: float = 0.0
+    # contrast: intensities go through a power of 1/(1+x) to 1+x; off, since the paper adapts contrast by translation
+
+    def __post_init__(self) -> None:
+        for name in ("rotation_degrees", "shift", "gamma"):
+            _require(getattr(self, name) >= 0, f"augmentation.{name}", getattr(self, name), "at least 0")
+        _require(0 <= self.scaling < 1, "augmentation.scaling", self.scaling, "0 to 1")
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """How long to train and how often to save and show."""
+
+    epochs: int = 200
+    steps: int | None = None
+    # when given, counts instead of epochs
+    checkpoint_every: int = 500
+    # steps; what a kill can cost at most
+    keep_checkpoints: int = 3
+    metrics_every: int = 10
+    preview_every: int = 500
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "checkpoint_every", "keep_checkpoints", "metrics_every", "preview_every"):
+            _require(getattr(self, name) >= 1, f"schedule.{name}", getattr(self, name), "at least 1")
+        if self.steps is not None:
+            _require(self.steps >= 1, "schedule.steps", self.steps, "at least 1")
+
+
+ABDOMEN: Mapping[str, str] = {"1": "liver", "2": "right kidney", "3": "left kidney", "4": "spleen"}
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One training run."""
+
+    method: str = "cisfa"
+    seed: int = 0
+    organs: Mapping[str, str] = field(default_factory=lambda: dict(ABDOMEN))
+    # label value to organ name; a dataset.json beside the source's folders takes precedence
+    source_modality: Literal["auto", "CT", "MR"] = "auto"
+    target_modality: Literal["auto", "CT", "MR"] = "auto"
+    # auto: volumes with negative intensities are CT in HU, others MR
+    preprocessing: PreprocessingConfig = PreprocessingConfig()
+    networks: NetworksConfig = NetworksConfig()
+    patch_contrast: PatchContrastConfig = PatchContrastConfig()
+    feature_contrast: FeatureContrastConfig = FeatureContrastConfig()
+    segmentation_adversary: SegmentationAdversaryConfig = SegmentationAdversaryConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+
+    def __post_init__(self) -> None:
+        for label in self.organs:
+            valid = label.isascii() and label.isdigit() and 1 <= int(label) <= 65535
+            _require(valid, "organs", label, "label values from 1 to 65535")

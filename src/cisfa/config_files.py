@@ -1,0 +1,173 @@
+"""Settings from presets, JSON files and ``--set`` on the command line, checked against the dataclasses' fields."""
+
+import dataclasses
+import difflib
+import json
+import types
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from cisfa.config import TrainingConfig
+from cisfa.errors import ConfigError
+
+Config = TypeVar("Config")
+
+DEFAULT_PRESET = "full"
+
+
+def preset_names() -> tuple[str, ...]:
+    """The presets that come with the package, in alphabetical order."""
+    files = resources.files("cisfa").joinpath("presets").iterdir()
+    return tuple(sorted(file.name.removesuffix(".json") for file in files if file.name.endswith(".json")))
+
+
+def read_preset(name: str) -> dict[str, Any]:
+    """The settings of a preset that differ from the defaults.
+
+    Raises:
+        ConfigError: There is no such preset.
+    """
+    if name not in preset_names():
+        raise ConfigError(f"There is no preset {name!r}; there are {', '.join(preset_names())}.")
+    text = resources.files("cisfa").joinpath("presets", f"{name}.json").read_text(encoding="utf-8")
+    values: dict[str, Any] = json.loads(text)
+    values.pop("about", None)
+    return values
+
+
+def compose(
+    *, preset: str = DEFAULT_PRESET, file: Path | None = None, assignments: Sequence[str] = (), method: str | None = None
+) -> TrainingConfig:
+    """Put a run's settings together: preset, then a JSON file, then ``key=value`` assignments, then the method.
+
+    Raises:
+        ConfigError: A name is unknown, or a value has the wrong type or range.
+    """
+    values = read_preset(preset)
+    if file is not None:
+        _merge(values, _read_json(file))
+    for assignment in assignments:
+        _merge(values, _nested(assignment))
+    if method is not None:
+        values["method"] = method
+    return from_json_values(TrainingConfig, values)
+
+
+def to_json_values(config: Any) -> dict[str, Any]:
+    """A config dataclass as what JSON can hold (tuples become lists)."""
+    values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return values
+
+
+def from_json_values(kind: type[Config], values: Mapping[str, Any], *, at: str = "") -> Config:
+    """Build a config dataclass from JSON values; missing fields take their defaults.
+
+    Args:
+        kind: The dataclass.
+        values: Field name to value; nested dataclasses are nested mappings.
+        at: Dotted path of the values, for messages.
+
+    Raises:
+        ConfigError: A name is unknown or missing, or a value has the wrong type or range.
+    """
+    hints = get_type_hints(kind)
+    for name in values:
+        if name not in hints:
+            raise ConfigError(_unknown(f"{at}{name}", [f"{at}{known}" for known in hints]))
+    for name in _fields_without_default(kind):
+        if name not in values:
+            raise ConfigError(f"The setting {at}{name} is missing.")
+    return kind(**{name: _checked(hints[name], value, f"{at}{name}") for name, value in values.items()})
+
+
+def _checked(hint: Any, value: Any, name: str) -> Any:
+    """The value in the type that the hint asks for."""
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if not isinstance(value, Mapping):
+            raise ConfigError(_wrong(name, value, "a group of settings"))
+        return from_json_values(hint, value, at=f"{name}.")
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        if value not in arguments:
+            raise ConfigError(_wrong(name, value, "one of " + ", ".join(map(str, arguments))))
+        return value
+    if origin in (Union, types.UnionType):
+        return None if value is None else _checked(next(one for one in arguments if one is not type(None)), value, name)
+    if origin is tuple:
+        return _checked_tuple(arguments, value, name)
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            raise ConfigError(_wrong(name, value, "an object"))
+        return {str(key): _checked(arguments[1], entry, f"{name}.{key}") for key, entry in value.items()}
+    return _plain(hint, value, name)
+
+
+def _checked_tuple(arguments: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise ConfigError(_wrong(name, value, "a list"))
+    if arguments[-1] is Ellipsis:
+        return tuple(_checked(arguments[0], entry, f"{name}[{index}]") for index, entry in enumerate(value))
+    if len(value) != len(arguments):
+        raise ConfigError(_wrong(name, value, f"a list of {len(arguments)} numbers"))
+    return tuple(_checked(one, entry, name) for one, entry in zip(arguments, value, strict=True))
+
+
+def _fields_without_default(kind: Any) -> list[str]:
+    missing = dataclasses.MISSING
+    return [one.name for one in dataclasses.fields(kind) if one.default is missing and one.default_factory is missing]
+
+
+def _plain(hint: type, value: Any, name: str) -> Any:
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+        return value
+    words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+    raise ConfigError(_wrong(name, value, words[hint]))
+
+
+def _nested(assignment: str) -> dict[str, Any]:
+    key, equals, text = assignment.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {assignment}: write it as key=value, for instance optimiser.batch_size=8.")
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text
+    for part in reversed(key.strip().split(".")):
+        value = {part: value}
+    nested: dict[str, Any] = value
+    return nested
+
+
+def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Lay values over others, group by group; the organs are one value, replaced whole."""
+    for name, value in values.items():
+        if isinstance(value, Mapping) and isinstance(into.get(name), dict) and name != "organs":
+            _merge(into[name], value)
+        else:
+            into[name] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not JSON ({error}).") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds {type(values).__name__}, not an object of settings.")
+    return values
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {close[0]}?" if close else f" Known here: {', '.join(known)}."
+    return f"There is no setting {name}.{hint}"
+
+
+def _wrong(name: str, value: Any, expected: str) -> str:
+    return f"The setting {name} is {value!r}; it must be {expected}."

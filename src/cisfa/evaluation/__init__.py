@@ -1,0 +1,1 @@
+"""How good predictions are: overlap, surface distances, statistics over cases, and the report that shows them."""

@@ -1,0 +1,1 @@
+"""Volumes, label maps and their geometry: reading, writing, and preparing slices for a network."""

@@ -1,0 +1,121 @@
+"""Intensities: which modality a volume looks like, where the body is, and how values are normalised."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cisfa.config import Modality, PreprocessingConfig
+from cisfa.errors import VolumeFileError
+
+# air and fat in HU; MR intensities are magnitudes, so only resampling's overshoot makes them negative
+_CERTAINLY_CT = -50.0
+# of a row or column over all slices; less is noise or a fold-over at the edge of the field of view
+_EDGE_FRACTION = 0.02
+
+
+def guess_modality(voxels: NDArray[Any]) -> Modality:
+    """CT when more than half a percent of the voxels lie below -50 (air, fat in HU), MR otherwise."""
+    return "CT" if float(np.percentile(_thinned(voxels), 0.5)) < _CERTAINLY_CT else "MR"
+
+
+def clip_range(voxels: NDArray[Any], modality: Modality, config: PreprocessingConfig) -> tuple[float, float]:
+    """The intensities kept: CT's window in HU, MR up to a percentile of the volume."""
+    if modality == "CT":
+        return config.ct_window_hu
+    return float(voxels.min()), float(np.percentile(_thinned(voxels), config.mr_clip_percentile))
+
+
+@dataclass(frozen=True)
+class IntensityScale:
+    """Clip to a range, then bring to zero mean and unit variance.
+
+    Attributes:
+        low: Lowest intensity kept.
+        high: Highest intensity kept.
+        mean: Of the clipped intensities.
+        deviation: Standard deviation of the clipped intensities.
+    """
+
+    low: float
+    high: float
+    mean: float
+    deviation: float
+
+    def __call__(self, voxels: NDArray[Any]) -> NDArray[np.float32]:
+        """The voxels as z-scores."""
+        scaled = np.clip(voxels, self.low, self.high).astype(np.float32)
+        scaled -= np.float32(self.mean)
+        scaled /= np.float32(self.deviation)
+        return scaled
+
+
+def measure_scale(
+    voxels: NDArray[Any], modality: Modality, config: PreprocessingConfig, *, name: str
+) -> IntensityScale:
+    """The scale that brings a volume to zero mean and unit variance, computed slice by slice in little memory.
+
+    Args:
+        voxels: (slices, rows, columns).
+        modality: How intensities are read.
+        config: CT's window, MR's percentile.
+        name: Of the volume, for the message.
+
+    Raises:
+        VolumeFileError: All voxels are the same after clipping.
+    """
+    low, high = clip_range(voxels, modality, config)
+    total, squares, origin = 0.0, 0.0, float(np.clip(voxels[0, 0, 0], low, high))
+    for one_slice in voxels:  # relative to some voxel, or a large offset would swamp the squares
+        clipped = np.clip(one_slice, low, high).astype(np.float64) - origin
+        total += float(clipped.sum())
+        squares += float(np.square(clipped).sum())
+    mean = total / voxels.size
+    deviation = math.sqrt(max(0.0, squares / voxels.size - mean * mean))
+    if deviation <= 1e-6 * max(1.0, abs(mean + origin)):
+        raise VolumeFileError(
+            f"{name} is constant: all its voxels are {mean + origin:g} within the range used ({low:g} to {high:g},"
+            f" {modality}). Check that it is the right volume, and its modality."
+        )
+    return IntensityScale(low, high, mean + origin, deviation)
+
+
+def body_bounds(voxels: NDArray[Any], modality: Modality, config: PreprocessingConfig) -> tuple[slice, slice]:
+    """Rows and columns that the patient's body takes up, from intensities alone.
+
+    Everything brighter than air, less specks and thin things (a table), its largest connected part, over all slices.
+    Falls back to the whole slice when that leaves less than a tenth of either edge.
+
+    Args:
+        voxels: (slices, rows, columns).
+        modality: How intensities are read.
+        config: CT's window.
+    """
+    import SimpleITK as sitk
+
+    stride = max(1, min(voxels.shape[1:]) // 128)
+    thinned = np.ascontiguousarray(voxels[:, ::stride, ::stride]).astype(np.float32)
+    image = sitk.GetImageFromArray(np.clip(thinned, *clip_range(thinned, modality, config)))
+    if modality == "CT":
+        body = image > config.ct_window_hu[0] + 10
+    else:
+        # Li's threshold follows the dark background; Otsu's would cut off dark fat
+        body = sitk.LiThreshold(image, 0, 1)
+    opened = sitk.BinaryMorphologicalOpening(body, (2, 2, 0), sitk.sitkBall)
+    parts = sitk.RelabelComponent(sitk.ConnectedComponent(opened), sortByObjectSize=True)
+    inside = sitk.GetArrayViewFromImage(parts) == 1
+    bounds = []
+    for axis, length in ((1, voxels.shape[1]), (2, voxels.shape[2])):
+        others = tuple(other for other in range(3) if other != axis)
+        touched = np.flatnonzero(inside.mean(axis=others) > _EDGE_FRACTION)
+        if touched.size * stride < 0.1 * length:
+            return slice(0, voxels.shape[1]), slice(0, voxels.shape[2])
+        bounds.append(slice(int(touched[0]) * stride, min(length, (int(touched[-1]) + 1) * stride)))
+    return bounds[0], bounds[1]
+
+
+def _thinned(voxels: NDArray[Any]) -> NDArray[Any]:
+    """Every n-th voxel, a million at most: percentiles of a large volume in milliseconds."""
+    return voxels.ravel()[:: max(1, voxels.size // 1_000_000)]

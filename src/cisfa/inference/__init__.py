@@ -1,0 +1,1 @@
+"""From a bundle and a volume to a label map."""

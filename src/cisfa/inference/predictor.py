@@ -1,0 +1,165 @@
+"""Segmenting a volume slice by slice with a bundle's segmenter."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cisfa.bundle.bundle_folder import Bundle
+from cisfa.bundle.manifest import Manifest
+from cisfa.errors import BundleError, DeviceError
+from cisfa.events import Notice, Progress, Report
+from cisfa.imaging.intensity import guess_modality
+from cisfa.imaging.preprocessing import Preprocessing, Restorer
+from cisfa.imaging.roi import Roi
+from cisfa.imaging.volume import LabelMap, Volume
+from cisfa.inference.network import fast_precision, load_segmenter
+from cisfa.inference.postprocessing import keep_largest_components
+
+DEFAULT_BATCH_SIZE = 8
+_STAGE = "segmenting"
+
+
+@dataclass(frozen=True)
+class PredictionOptions:
+    """Choices that do not belong to the bundle.
+
+    Attributes:
+        batch_size: Slices at a time.
+        largest_component: Keep only the largest connected part of each organ.
+        trust_modality: Skip the check that the volume looks like the bundle's target modality.
+    """
+
+    batch_size: int = DEFAULT_BATCH_SIZE
+    largest_component: bool = False
+    trust_modality: bool = False
+
+
+class Predictor:
+    """A bundle's segmenter on a device; loads once, segments many volumes."""
+
+    def __init__(self, bundle: Bundle, device: torch.device, options: PredictionOptions, report: Report) -> None:
+        """Load the weights onto the device.
+
+        Args:
+            bundle: Opened, so verified.
+            device: Where to run; the CPU takes over when its memory runs out.
+            options: Choices of the user.
+            report: Hears progress and notices.
+
+        Raises:
+            BundleError: The weights do not fit the manifest.
+        """
+        self._manifest, self._options, self._report = bundle.manifest, options, report
+        self._runner = SliceRunner(load_segmenter(bundle), device, options.batch_size, report)
+        labels = [0, *(organ.label for organ in bundle.manifest.organs)]
+        self._values = np.array(labels, dtype=np.uint8 if max(labels) <= np.iinfo(np.uint8).max else np.uint16)
+
+    def segment(self, volume: Volume, roi: Roi | None = None) -> LabelMap:
+        """Segment one volume.
+
+        Args:
+            volume: Of the bundle's target modality, in any orientation.
+            roi: The box to segment in, as the training's volumes were cut; None takes the body.
+
+        Returns:
+            Label values of the bundle's organs on the volume's own grid.
+
+        Raises:
+            BundleError: The volume looks like another modality.
+            VolumeFileError: It is constant.
+            GeometryError: The region of interest lies outside it.
+        """
+        if not self._options.trust_modality:
+            require_modality(self._manifest, volume)
+        prepared = Preprocessing(self._manifest.preprocessing, self._manifest.target.modality).apply(volume, roi)
+        restorer = Restorer(prepared.frame, self._values)
+        started, count = time.monotonic(), len(prepared.voxels)
+        self._report(Progress(_STAGE, 0.0))
+
+        def take(first: int, probabilities: NDArray[np.float32]) -> None:
+            restorer.add(first, probabilities)
+            done = first + len(probabilities)
+            passed = time.monotonic() - started
+            self._report(Progress(_STAGE, done / count, passed / done * (count - done)))
+
+        self._runner.run(prepared.voxels, take)
+        label_map = restorer.label_map(volume.name)
+        return keep_largest_components(label_map) if self._options.largest_component else label_map
+
+
+class SliceRunner:
+    """Runs a segmenter over slices, and steps down when memory runs out: smaller batches, then the CPU."""
+
+    def __init__(self, segmenter: nn.Module, device: torch.device, batch_size: int, report: Report) -> None:
+        """Move the segmenter to the device, or to the CPU when it does not even fit there."""
+        self._report, self._batch_size, self._device = report, batch_size, device
+        self._segmenter = segmenter
+        try:
+            self._place(device)
+        except torch.OutOfMemoryError:
+            self._step_down()
+
+    def run(self, slices: NDArray[np.float32], take: Callable[[int, NDArray[np.float32]], None]) -> None:
+        """Segment (slices, rows, columns); ``take`` gets the first slice's index and probabilities of each batch.
+
+        Raises:
+            DeviceError: Memory runs out on the CPU with one slice at a time.
+        """
+        first = 0
+        while first < len(slices):
+            batch = torch.from_numpy(slices[first : first + self._batch_size])[:, None]
+            try:
+                probabilities = self._probabilities(batch)
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                self._step_down()
+                continue
+            take(first, probabilities)
+            first += len(probabilities)
+
+    @torch.inference_mode()
+    def _probabilities(self, batch: Tensor) -> NDArray[np.float32]:
+        with fast_precision(self._device):
+            logits: Tensor = self._segmenter(batch.to(self._device))
+        return logits.float().softmax(dim=1).cpu().numpy()
+
+    def _place(self, device: torch.device) -> None:
+        self._segmenter.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._device = device
+
+    def _step_down(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        if self._batch_size > 1:
+            self._batch_size = max(1, self._batch_size // 2)
+            self._report(Notice(f"Memory ran out on {self._device.type}: going on with batches of {self._batch_size}."))
+        elif self._device.type != "cpu":
+            self._report(Notice(f"Memory ran out on {self._device.type} with a single slice: going on on the CPU."))
+            self._place(torch.device("cpu"))
+        else:
+            raise DeviceError("Memory ran out on the CPU with a single slice. Close other programs and try again.")
+
+
+def require_modality(manifest: Manifest, volume: Volume) -> None:
+    """Raise when a volume's intensities are clearly another modality's than the bundle's target.
+
+    Raises:
+        BundleError: As said.
+    """
+    found, wanted = guess_modality(volume.voxels), manifest.target.modality
+    if found != wanted:
+        raise BundleError(
+            f"The bundle {manifest.name!r} segments {wanted}, but {volume.name} looks like {found} (its intensities run"
+            f" from {volume.voxels.min():g} to {volume.voxels.max():g}). Choose a bundle whose target is {found}, or"
+            f" pass --modality {wanted} when it is {wanted} all the same."
+        )
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

@@ -1,0 +1,1 @@
+"""The losses of CISFA, each beside its equation. All are computed in float32."""

@@ -1,0 +1,59 @@
+"""Draw how one patient's tissues look in one scan."""
+
+from cisfa.phantom.chance import Chance
+from cisfa.phantom.tissues import CT_TISSUES, MR_TISSUES, Appearance, Domain, Tissue
+
+# tissues whose contrast to each other makes a case easy or hard
+_SOFT = frozenset(Tissue) - {
+    Tissue.AIR,
+    Tissue.TABLE,
+    Tissue.GAS,
+    Tissue.LUNG,
+    Tissue.CORTICAL_BONE,
+    Tissue.MARROW,
+    Tissue.SUBCUTANEOUS_FAT,
+    Tissue.VISCERAL_FAT,
+    Tissue.SPINAL_FLUID,
+}
+_MIDDLE_HU = 75.0
+_MIDDLE_SIGNAL = 260.0
+
+
+def draw_appearance(domain: Domain, chance: Chance, *, severity: float) -> Appearance:
+    """Draw the level of every tissue, HU for CT, arbitrary units for MR.
+
+    Args:
+        domain: Which kind of scan.
+        chance: Where the numbers come from.
+        severity: From 0 (soft tissues far apart) to 1 (they nearly touch).
+    """
+    contrast = 1.2 - 0.4 * severity
+    return _draw_ct(chance, contrast) if domain == "ct" else _draw_mr(chance, contrast)
+
+
+def _draw_ct(chance: Chance, contrast: float) -> Appearance:
+    # from a late or weak to a full portal-venous phase; the cortex runs ahead of the medulla
+    enhancement = 0.95 * chance.ratio(0.08)
+    early = chance.normal(0.0, 0.12)
+    gut_contrast_hu = chance.uniform(90.0, 230.0) if chance.happens(0.3) else 0.0
+    level: dict[Tissue, float] = {}
+    for tissue, look in CT_TISSUES.items():
+        dose = enhancement * (1.0 + early if tissue is Tissue.RENAL_CORTEX else 1.0)
+        hu = chance.normal(look.native_hu + dose * look.enhancement_hu, look.spread_hu)
+        level[tissue] = _MIDDLE_HU + contrast * (hu - _MIDDLE_HU) if tissue in _SOFT else hu
+    for tissue in (Tissue.STOMACH_CONTENT, Tissue.GUT_FLUID, Tissue.CHYME):
+        level[tissue] += gut_contrast_hu * chance.uniform(0.5, 1.0)
+    return Appearance(level, {tissue: look.grain_hu for tissue, look in CT_TISSUES.items()})
+
+
+def _draw_mr(chance: Chance, contrast: float) -> Appearance:
+    gain = chance.uniform(0.5, 2.0)
+    level, grain = {}, {}
+    for tissue, look in MR_TISSUES.items():
+        signal = look.signal * chance.ratio(look.spread)
+        if tissue in _SOFT:
+            # on a logarithmic scale, so that dark tissues stay above zero
+            signal = _MIDDLE_SIGNAL * float((signal / _MIDDLE_SIGNAL) ** contrast)
+        level[tissue] = gain * signal
+        grain[tissue] = gain * signal * look.grain
+    return Appearance(level, grain)

@@ -1,0 +1,113 @@
+"""From a run's newest checkpoint to a model bundle."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from cisfa.bundle.bundle_folder import write_bundle
+from cisfa.bundle.manifest import Domain, Manifest, SegmenterSpec, TrainingSummary, utc_now
+from cisfa.config import TrainingConfig
+from cisfa.errors import RunError
+from cisfa.training.checkpoint import latest_checkpoint
+from cisfa.training.environment import versions
+from cisfa.training.methods import method_named
+from cisfa.training.run_folder import RunData, RunFolder
+from cisfa.training.trainer import total_steps
+
+_ABDOMINAL = {"liver", "spleen", "right kidney", "left kidney", "pancreas", "stomach", "gallbladder"}
+_CARDIAC = {"myocardium", "left ventricle", "right ventricle", "left atrium", "right atrium", "ascending aorta"}
+
+
+def make_bundle(
+    run: Path, output: Path, *, name: str | None, description: str | None, licence: str | None, overwrite: bool
+) -> Path:
+    """Write the bundle of a run's newest checkpoint.
+
+    Never the "best" by target labels: the last one, which needs none.
+
+    Args:
+        run: The run's folder.
+        output: A folder, or a file ending in ``.zip``.
+        name: One line for people; None makes one of the organs and modalities.
+        description: More for people; None says how it was trained.
+        licence: SPDX identifier; None says that none was given.
+        overwrite: Whether what is there may be replaced.
+
+    Raises:
+        RunError: The run has no checkpoint yet, or is damaged.
+        BundleError: The output cannot be written.
+    """
+    folder = RunFolder(run)
+    config, data = folder.read_config(), folder.read_data()
+    checkpoint = latest_checkpoint(folder.checkpoints, device=torch.device("cpu"))
+    if data is None or checkpoint is None:
+        raise RunError(f"{run} has no checkpoint yet: train for longer before making a bundle of it.")
+    has_target = method_named(config.method).has_target
+    source, target = data.source_modality, data.target_modality
+    organs = tuple(sorted(data.organs, key=lambda organ: organ.label))
+    if organs != data.organs:
+        raise RunError(f"{run / 'data.json'} lists the organs out of order; it was changed by hand.")
+    region = _region({organ.name for organ in organs})
+    way = f"{source} to {target}" if has_target else target
+    manifest = Manifest(
+        name=name or f"{(region or 'organs').capitalize()}, {way} ({config.method})",
+        version="1.0",
+        description=description or f"Trained by cisfa train with the method {config.method}, seed {config.seed}.",
+        created=utc_now(),
+        organs=organs,
+        source=Domain(name=_domain(region, source), modality=source, cases=len(data.source_fingerprints)),
+        target=Domain(name=_domain(region, target), modality=target, cases=len(data.target_fingerprints)),
+        preprocessing=config.preprocessing,
+        segmenter=SegmenterSpec(width=config.networks.segmenter_width, classes=len(organs) + 1),
+        method=config.method,
+        training=_summary(folder, config, data, checkpoint.step),
+        licence=licence or "not stated",
+        versions=versions(),
+        body_region=region,
+    )
+    weights = {key: value.contiguous() for key, value in checkpoint.networks["segmenter"].items()}
+    return write_bundle(manifest, safetensors.torch.save(weights), output, overwrite=overwrite)
+
+
+def _summary(folder: RunFolder, config: TrainingConfig, data: RunData, step: int) -> TrainingSummary:
+    environment = folder.read_environment()
+    epoch = total_steps(_one_epoch(config), data.source_slices, data.target_slices)
+    return TrainingSummary(
+        steps=step,
+        epochs=step // epoch,
+        seed=config.seed,
+        batch_size=config.optimiser.batch_size,
+        source_cases=len(data.source_fingerprints),
+        target_cases=len(data.target_fingerprints),
+        minutes=round(folder.trained_s() / 60, 1),
+        hardware=str(environment["device"]),
+        losses=_last_losses(folder),
+    )
+
+
+def _one_epoch(config: TrainingConfig) -> TrainingConfig:
+    from dataclasses import replace
+
+    return replace(config, schedule=replace(config.schedule, epochs=1, steps=None))
+
+
+def _last_losses(folder: RunFolder) -> dict[str, float]:
+    if not folder.metrics.exists():
+        return {}
+    with folder.metrics.open(encoding="utf-8", newline="") as file:
+        rows: list[dict[str, Any]] = list(csv.DictReader(file))
+    return {name: float(value) for name, value in rows[-1].items() if name != "step"} if rows else {}
+
+
+def _domain(region: str | None, modality: str) -> str:
+    adjective = {"abdomen": "abdominal", "heart": "cardiac"}.get(region or "", "")
+    return f"{adjective} {modality}".strip()
+
+
+def _region(organs: set[str]) -> str | None:
+    if organs <= _ABDOMINAL:
+        return "abdomen"
+    return "heart" if organs <= _CARDIAC else None

@@ -1,0 +1,68 @@
+"""What a training recipe must offer; the trainer knows nothing else of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from cisfa.networks.segmenter import Segmenter
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What one step learns from; source and target are unrelated slices.
+
+    Attributes:
+        source: (batch, 1, rows, columns), float32, z-scored.
+        labels: Class indices of the source slices, (batch, rows, columns), int64; 0 is background.
+        target: Like source, without labels.
+    """
+
+    source: Tensor
+    labels: Tensor
+    target: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """Pictures of how far a method is.
+
+    Attributes:
+        columns: Title to slices (batch, rows, columns), z-scored.
+        predictions: Title of a column to the class indices (batch, rows, columns) drawn over it.
+    """
+
+    columns: Mapping[str, Tensor]
+    predictions: Mapping[str, Tensor]
+
+
+class Method(Protocol):
+    """A training recipe: its networks, its optimisers, and one step of all of them.
+
+    Attributes:
+        networks: By name; all that must be saved to go on later.
+        optimisers: By name, likewise.
+        segmenter: The network that goes into the bundle.
+    """
+
+    networks: Mapping[str, nn.Module]
+    optimisers: Mapping[str, torch.optim.Optimizer]
+    segmenter: Segmenter
+
+    def step(self, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
+        """Update every network once.
+
+        Args:
+            batch: On the networks' device.
+            rng: The only source of randomness, on the CPU, so that a run can be repeated.
+
+        Returns:
+            Name of each loss to its detached value.
+        """
+        ...
+
+    def preview(self, batch: Batch) -> Preview:
+        """Show the batch as the method sees it now, without changing anything."""
+        ...

@@ -1,0 +1,88 @@
+"""Which slices a step sees, and how they are changed; a function of the seed and the step alone.
+
+So a resumed run goes on exactly as if it had never stopped, without saving any random state.
+"""
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cisfa.config import AugmentationConfig
+
+_STREAMS = {"source": 0, "target": 1, "augmentation of source": 2, "augmentation of target": 3, "method": 4}
+
+
+class EndlessShuffle:
+    """Passes over a domain's slices, each in a new random order, cut into batches without a gap.
+
+    Each domain has its own, so pairs of source and target slices never repeat in a fixed way and no slice is left out.
+    """
+
+    def __init__(self, count: int, batch_size: int, *, seed: int, domain: str) -> None:
+        """Args: number of slices; slices a step; the run's seed; "source" or "target"."""
+        self._count, self._batch_size = count, batch_size
+        self._seed, self._domain = seed, domain
+        self._orders: dict[int, np.ndarray[tuple[int], np.dtype[np.int64]]] = {}
+
+    def at(self, step: int) -> Tensor:
+        """Indices of the slices of a step (counted from 0), (batch,), int64."""
+        places = range(step * self._batch_size, (step + 1) * self._batch_size)
+        return torch.tensor([self._order(place // self._count)[place % self._count] for place in places])
+
+    def _order(self, epoch: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        if epoch not in self._orders:
+            generator = np.random.default_rng([self._seed, _STREAMS[self._domain], epoch])
+            self._orders = {**{e: o for e, o in self._orders.items() if e == epoch - 1}, epoch: generator.permutation(self._count)}
+        return self._orders[epoch]
+
+
+def rng_of_step(seed: int, step: int, purpose: str) -> torch.Generator:
+    """A generator of its own for each step and purpose."""
+    state = np.random.SeedSequence([seed, _STREAMS[purpose], step]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
+def augment(
+    slices: Tensor, labels: Tensor | None, config: AugmentationConfig, rng: torch.Generator
+) -> tuple[Tensor, Tensor | None]:
+    """Rotate, scale, shift and change the contrast of each slice at random; labels follow by nearest neighbour.
+
+    Args:
+        slices: (batch, 1, rows, columns).
+        labels: (batch, rows, columns), or None.
+        config: Ranges; what is zero is left out.
+        rng: On the CPU.
+    """
+    if config.rotation_degrees or config.scaling or config.shift:
+        grid = F.affine_grid(_random_affine(len(slices), config, rng), list(slices.shape), align_corners=False)
+        grid = grid.to(slices.device)
+        # outside a cropped body there is air: the border's own value, not zero, which is the mean of the body
+        slices = F.grid_sample(slices, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        if labels is not None:
+            moved = F.grid_sample(labels[:, None].float(), grid, mode="nearest", padding_mode="zeros", align_corners=False)
+            labels = moved[:, 0].to(labels.dtype)
+    if config.gamma:
+        slices = _random_gamma(slices, config.gamma, rng)
+    return slices, labels
+
+
+def _random_affine(count: int, config: AugmentationConfig, rng: torch.Generator) -> Tensor:
+    """Matrices (count, 2, 3) for affine_grid, whose coordinates run from -1 to 1."""
+    angle, scale, shift_x, shift_y = 2 * torch.rand((4, count), generator=rng) - 1
+    angle = angle * math.radians(config.rotation_degrees)
+    factor = 1 + scale * config.scaling
+    rows = [
+        torch.stack([factor * angle.cos(), -factor * angle.sin(), 2 * config.shift * shift_x], dim=1),
+        torch.stack([factor * angle.sin(), factor * angle.cos(), 2 * config.shift * shift_y], dim=1),
+    ]
+    return torch.stack(rows, dim=1)
+
+
+def _random_gamma(slices: Tensor, strength: float, rng: torch.Generator) -> Tensor:
+    exponent = (1 + strength) ** (2 * torch.rand(len(slices), generator=rng) - 1)
+    low, high = slices.amin((1, 2, 3), keepdim=True), slices.amax((1, 2, 3), keepdim=True)
+    spread = (high - low).clamp_min(1e-6)
+    return ((slices - low) / spread) ** exponent.to(slices.device)[:, None, None, None] * spread + low

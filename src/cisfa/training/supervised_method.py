@@ -1,0 +1,51 @@
+"""The two rows beside CISFA: a segmenter trained on labelled slices and nothing else."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from cisfa.config import TrainingConfig
+from cisfa.losses.overlap_loss import dice_loss
+from cisfa.networks.segmenter import Segmenter
+from cisfa.training.method import Batch, Preview
+from cisfa.training.optimisers import adam, descend
+from cisfa.training.precision import autocast_for
+
+
+class SupervisedMethod:
+    """Dice on labelled slices.
+
+    On source cases it is "without adaptation" (``source-only``), the floor; on labelled cases of the target's own
+    domain it is the ceiling (``supervised``).
+    """
+
+    def __init__(
+        self, config: TrainingConfig, *, classes: int, target_range: tuple[float, float], device: torch.device
+    ) -> None:
+        """Build the segmenter with the global torch seed; the arguments are those of every method."""
+        del target_range  # nothing is synthesised
+        self.autocast = autocast_for(config.optimiser, device)
+        self.segmenter = Segmenter(classes=classes, width=config.networks.segmenter_width)
+        self.segmenter.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.networks: dict[str, nn.Module] = {"segmenter": self.segmenter}
+        self.optimisers: dict[str, torch.optim.Optimizer] = {"segmenter": adam((self.segmenter,), config.optimiser)}
+
+    def step(self, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
+        """Update the segmenter once; see :class:`~cisfa.training.method.Method`."""
+        del rng
+        with self.autocast():
+            logits = self.segmenter(batch.source)
+        loss = dice_loss(logits.float(), batch.labels)
+        norm = descend(loss, self.optimisers["segmenter"])
+        return {"dice": loss.detach(), "gradient of segmenter": norm}
+
+    def preview(self, batch: Batch) -> Preview:
+        """Source with its labels, and source and target with the prediction on them."""
+        with torch.no_grad(), self.autocast():
+            on_source, on_target = self.segmenter(batch.source).argmax(1), self.segmenter(batch.target).argmax(1)
+        source, target = batch.source[:, 0], batch.target[:, 0]
+        return Preview(
+            {"source": source, "source, predicted": source, "target": target},
+            {"source": batch.labels, "source, predicted": on_source, "target": on_target},
+        )
