@@ -37,9 +37,8 @@ class PreprocessingConfig:
     def __post_init__(self) -> None:
         _require(self.size >= 32, "preprocessing.size", self.size, "at least 32")
         _require(self.ct_window_hu[0] < self.ct_window_hu[1], "preprocessing.ct_window_hu", self.ct_window_hu, "rising")
-        _require(
-            50 < self.mr_clip_percentile <= 100, "preprocessing.mr_clip_percentile", self.mr_clip_percentile, "50 to 100"
-        )
+        percentile = self.mr_clip_percentile
+        _require(50 < percentile <= 100, "preprocessing.mr_clip_percentile", percentile, "above 50, up to 100")
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,8 @@ class SegmentationAdversaryConfig:
     pushes: Literal["synthetic", "target"] = "synthetic"
     # synthetic: predictions of synthetic slices are pushed to look like the target's (paper);
     # target: the target's are pushed to look like the synthetic's (as AdaptSegNet and SIFA do)
-    weight: float = 1.0
+    weight: float = 0.01
+    # the paper adds it as it is, but at 1 its gradient drowns that of Dice and nothing is learned (docs/method.md)
 
     def __post_init__(self) -> None:
         _require(self.weight >= 0, "segmentation_adversary.weight", self.weight, "at least 0")
@@ -111,6 +111,7 @@ class OptimiserConfig:
 
     def __post_init__(self) -> None:
         _require(self.learning_rate > 0, "optimiser.learning_rate", self.learning_rate, "above 0")
+        _require(all(0 <= beta < 1 for beta in self.betas), "optimiser.betas", self.betas, "from 0 to below 1")
         _require(self.batch_size >= 1, "optimiser.batch_size", self.batch_size, "at least 1")
 
 
@@ -130,7 +131,7 @@ class AugmentationConfig:
     def __post_init__(self) -> None:
         for name in ("rotation_degrees", "shift", "gamma"):
             _require(getattr(self, name) >= 0, f"augmentation.{name}", getattr(self, name), "at least 0")
-        _require(0 <= self.scaling < 1, "augmentation.scaling", self.scaling, "0 to 1")
+        _require(0 <= self.scaling < 1, "augmentation.scaling", self.scaling, "from 0 to below 1")
 
 
 @dataclass(frozen=True)
@@ -177,6 +178,7 @@ class TrainingConfig:
     schedule: ScheduleConfig = ScheduleConfig()
 
     def __post_init__(self) -> None:
+        _require(0 <= self.seed < 2**63, "seed", self.seed, "from 0 to 2^63 - 1")
         for label in self.organs:
             valid = label.isascii() and label.isdigit() and 1 <= int(label) <= 65535
             _require(valid, "organs", label, "label values from 1 to 65535")

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import json
+import math
 import types
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -38,18 +39,32 @@ def read_preset(name: str) -> dict[str, Any]:
 
 
 def compose(
-    *, preset: str = DEFAULT_PRESET, file: Path | None = None, assignments: Sequence[str] = (), method: str | None = None
+    *,
+    preset: str = DEFAULT_PRESET,
+    file: Path | None = None,
+    assignments: Sequence[str] = (),
+    method: str | None = None,
+    base: TrainingConfig | None = None,
 ) -> TrainingConfig:
     """Put a run's settings together: preset, then a JSON file, then ``key=value`` assignments, then the method.
+
+    Args:
+        preset: Its name.
+        file: Laid over the preset; the ``config.json`` of another run will do.
+        assignments: As after ``--set``; ``organs.5=stomach`` adds an organ, ``organs={...}`` replaces all.
+        method: Instead of the settings' own.
+        base: Settings to begin with instead of a preset, for instance those of a run to resume.
 
     Raises:
         ConfigError: A name is unknown, or a value has the wrong type or range.
     """
-    values = read_preset(preset)
+    values = to_json_values(base or TrainingConfig())
+    if base is None:
+        _merge(values, read_preset(preset))
     if file is not None:
         _merge(values, _read_json(file))
     for assignment in assignments:
-        _merge(values, _nested(assignment))
+        _assign(values, assignment)
     if method is not None:
         values["method"] = method
     return from_json_values(TrainingConfig, values)
@@ -120,30 +135,41 @@ def _fields_without_default(kind: Any) -> list[str]:
 
 
 def _plain(hint: type, value: Any, name: str) -> Any:
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if hint is float and isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value):
         return float(value)
-    if isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
+    if hint is not float and isinstance(value, hint) and (hint is bool or not isinstance(value, bool)):
         return value
     words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
     raise ConfigError(_wrong(name, value, words[hint]))
 
 
-def _nested(assignment: str) -> dict[str, Any]:
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond any float
+        return False
+
+
+def _assign(values: dict[str, Any], assignment: str) -> None:
+    """Carry out one ``group.name=value``; the value is JSON, or a text without its quotes."""
     key, equals, text = assignment.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {assignment}: write it as key=value, for instance optimiser.batch_size=8.")
+    *groups, name = key.strip().split(".")
+    for group in groups:
+        inner = values.setdefault(group, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {assignment}: {group} is a setting of its own and holds no others.")
+        values = inner
     try:
         value = json.loads(text)
     except ValueError:
-        value = text
-    for part in reversed(key.strip().split(".")):
-        value = {part: value}
-    nested: dict[str, Any] = value
-    return nested
+        value = text.strip()
+    _merge(values, {name: value})
 
 
 def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
-    """Lay values over others, group by group; the organs are one value, replaced whole."""
+    """Lay values over others, group by group; the organs are one value, replaced as a whole."""
     for name, value in values.items():
         if isinstance(value, Mapping) and isinstance(into.get(name), dict) and name != "organs":
             _merge(into[name], value)
@@ -153,14 +179,15 @@ def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise ConfigError(f"{path} is not JSON ({error}).") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds {type(values).__name__}, not an object of settings.")
-    return values
+    # what presets and run folders have beside their settings, so that a copy of either will do
+    return {name: value for name, value in values.items() if name not in ("about", "schema")}
 
 
 def _unknown(name: str, known: list[str]) -> str:

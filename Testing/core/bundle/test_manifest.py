@@ -260,6 +260,6 @@ def test_slicer_can_read_manifests_without_torch_and_numpy() -> None:
         "print([name for name in ('torch', 'numpy', 'safetensors', 'SimpleITK') if name in sys.modules])"
     )
 
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
 
     assert done.stdout.strip() == "[]"

@@ -245,6 +245,6 @@ def test_a_missing_dataset_json_is_named(tmp_path: Path) -> None:
 def test_slicer_can_read_organs_without_numpy() -> None:
     code = "import sys, cisfa.imaging.organs as o; o.parse_organs('1=liver'); print('numpy' in sys.modules)"
 
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
 
     assert done.stdout.strip() == "False"

@@ -1,6 +1,8 @@
 """``cisfa segment``: volumes and a bundle in, label maps out."""
 
 import argparse
+import os
+import re
 from pathlib import Path
 
 from cisfa.events import Finished, Notice, Report
@@ -17,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="label map to write for one input, or a folder for label maps under the inputs' names",
     )  # fmt: skip
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
+    # "-90,90,..." is a value; argparse by itself takes only a plain negative number for one, all else for an option
+    parser._negative_number_matcher = re.compile(r"-[\d.][\d.,eE+-]*$")
     parser.add_argument("--roi", metavar="ROI", help="box to segment in: L0,L1,P0,P1,S0,S1 in LPS mm, or a .mrk.json")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="slices at a time (default 8)")
     parser.add_argument("--largest-component", action="store_true", help="keep only each organ's largest part")
@@ -29,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, report: Report) -> None:
     """Run the command."""
     from cisfa.bundle.bundle_folder import open_bundle
-    from cisfa.errors import BundleError, Cancelled, CisfaError, ConfigError
+    from cisfa.errors import BundleError, Cancelled, CisfaError, ConfigError, VolumeFileError
     from cisfa.imaging.roi import parse_roi
     from cisfa.imaging.volume import LabelMap
     from cisfa.imaging.volume_files import read_volume, write_label_map
@@ -67,12 +71,12 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
             failed.append(volume_path)
             report(Notice(f"{volume_path} is left out: {error}"))
             continue
-        write_label_map(LabelMap(label_map.voxels, label_map.geometry, output.name), output)
+        write_label_map(LabelMap(label_map.voxels, label_map.geometry, output.name), output, like=volume_path)
         written.append(str(output))
     if failed:
-        raise ConfigError(
-            f"{len(failed)} of {len(outputs)} volumes could not be segmented (see above); the first is {failed[0]}."
-            f" The other {len(written)} are written."
+        raise VolumeFileError(
+            f"{len(failed)} of {len(outputs)} volumes could not be segmented, for the reasons above:"
+            f" {', '.join(map(str, failed))}. Label maps were written for the other {len(written)}."
         )
     report(Finished(tuple(written)))
 
@@ -81,21 +85,17 @@ def plan_outputs(inputs: list[Path], output: Path, *, overwrite: bool) -> dict[P
     """Where each input's label map goes; decided before anything is computed.
 
     Raises:
-        VolumeFileError: Nothing to do, two inputs with one output, or an output that is there already.
+        VolumeFileError: Nothing to do, two inputs with one output, or an output that is there already or cannot be
+            written.
     """
     from cisfa.errors import VolumeFileError
     from cisfa.imaging.volume_files import WRITABLE_SUFFIXES, stem_of, suffix_of
 
-    volumes: list[Path] = []
-    for path in inputs:
-        found = sorted(entry for entry in path.iterdir() if suffix_of(entry)) if path.is_dir() else [path]
-        if not found:
-            raise VolumeFileError(f"{path} holds no volumes.")
-        volumes += found
-    planned: dict[Path, Path] = {}
+    volumes = _volumes(inputs)
     names_a_file = suffix_of(output) is not None and not output.is_dir()
     if names_a_file and len(volumes) > 1:
         raise VolumeFileError(f"--output {output} is one file, but there are {len(volumes)} volumes. Name a folder.")
+    planned: dict[Path, Path] = {}
     for path in volumes:
         suffix = suffix_of(path) or ".nii.gz"
         suffix = suffix if suffix in WRITABLE_SUFFIXES else {".nhdr": ".nrrd", ".mhd": ".mha"}[suffix]
@@ -103,19 +103,54 @@ def plan_outputs(inputs: list[Path], output: Path, *, overwrite: bool) -> dict[P
     _require_distinct(planned)
     for path, target in planned.items():
         if suffix_of(target) not in WRITABLE_SUFFIXES:
-            raise VolumeFileError(f"{target}: cannot write this kind of file; use one of {', '.join(WRITABLE_SUFFIXES)}.")
+            raise VolumeFileError(
+                f"{target}: cannot write this kind of file; use one of {', '.join(WRITABLE_SUFFIXES)}."
+            )
         if target.exists() and path.exists() and target.samefile(path):
             raise VolumeFileError(f"{target} is the input itself. Choose another output.")
-        if target.exists() and not overwrite:
+        if (target.exists() or target.is_symlink()) and not overwrite:
             raise VolumeFileError(f"{target} exists already. Pass --overwrite to replace it, or choose another output.")
+    _require_writable(output.parent if names_a_file else output)
     return planned
+
+
+def _volumes(inputs: list[Path]) -> list[Path]:
+    """The inputs, with the volumes in a folder for the folder; hidden files are no volumes (macOS writes ._names)."""
+    from cisfa.errors import VolumeFileError
+    from cisfa.imaging.volume_files import suffix_of
+
+    volumes: list[Path] = []
+    for path in inputs:
+        if not path.is_dir():
+            volumes.append(path)
+            continue
+        entries = sorted(entry for entry in path.iterdir() if suffix_of(entry) and not entry.name.startswith("."))
+        found = [entry for entry in entries if not entry.is_dir()]
+        if not found:
+            raise VolumeFileError(f"{path} holds no volumes.")
+        volumes += found
+    return volumes
 
 
 def _require_distinct(planned: dict[Path, Path]) -> None:
     from cisfa.errors import VolumeFileError
 
-    first: dict[Path, Path] = {}
+    first: dict[str, Path] = {}
     for path, target in planned.items():
-        if target in first:
-            raise VolumeFileError(f"{first[target]} and {path} would both become {target}. Segment them into two folders.")
-        first[target] = path
+        name = str(target).casefold()  # on Windows and macOS, names that differ by capitals are one file
+        if name in first:
+            raise VolumeFileError(
+                f"{first[name]} and {path} would both become {target}. Segment them into two folders."
+            )
+        first[name] = path
+
+
+def _require_writable(folder: Path) -> None:
+    """Raise before minutes of work what would be found out after them."""
+    from cisfa.errors import VolumeFileError
+
+    there = next((place for place in (folder, *folder.parents) if place.exists()), folder)
+    if there.exists() and not there.is_dir():
+        raise VolumeFileError(f"{folder} cannot be a folder: {there} is a file. Choose another output.")
+    if not os.access(there, os.W_OK):
+        raise VolumeFileError(f"{there} cannot be written to. Choose another output.")

@@ -19,21 +19,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings_arguments(parser)
 
 
-def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
+def add_settings_arguments(parser: argparse.ArgumentParser, *, with_method: bool = True) -> None:
     """Declare the arguments that make up a run's settings; cross-validation has them too."""
-    parser.add_argument("--preset", metavar="NAME", help="settings to begin with: full (default), reduced, heart, demo")
+    from cisfa.config_files import DEFAULT_PRESET, preset_names
+
+    names = ", ".join(f"{name} (default)" if name == DEFAULT_PRESET else name for name in preset_names())
+    parser.add_argument("--preset", metavar="NAME", help=f"settings to begin with: {names}")
     parser.add_argument("--config", type=Path, metavar="FILE", help="JSON file of settings laid over the preset")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="assignments",
         help="one setting, for instance optimiser.batch_size=8",
     )  # fmt: skip
-    parser.add_argument("--method", metavar="M", help="cisfa (default), source-only or supervised")
+    if with_method:
+        parser.add_argument("--method", metavar="M", help="cisfa (default), source-only or supervised")
 
 
 def run(arguments: argparse.Namespace, report: Report) -> None:
     """Run the command."""
     from cisfa.config_files import DEFAULT_PRESET, compose
-    from cisfa.errors import CaseError, RunError
+    from cisfa.errors import CaseError
     from cisfa.inference.device import choose_device
     from cisfa.training.case_folder import labelled_cases, organs_beside, require_different_patients, unlabelled_cases
     from cisfa.training.methods import method_named
@@ -41,19 +45,18 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     from cisfa.training.session import TrainingCases, run_training
 
     folder = RunFolder(arguments.run)
-    settings = (arguments.preset, arguments.config, arguments.method)
-    config = None
-    if not arguments.resume or any(settings) or arguments.assignments:
-        config = compose(
-            preset=arguments.preset or DEFAULT_PRESET,
-            file=arguments.config,
-            assignments=arguments.assignments,
-            method=arguments.method,
-        )
-    if folder.exists and not arguments.resume:
-        raise RunError(f"{folder.path} already holds a run. Pass --resume to go on with it, or choose another folder.")
+    if not arguments.resume:
+        folder.require_startable()
+    config = compose(
+        preset=arguments.preset or DEFAULT_PRESET,
+        file=arguments.config,
+        assignments=arguments.assignments,
+        method=arguments.method,
+        # resuming, what is set comes on top of the run's own settings
+        base=folder.read_config() if arguments.resume and not arguments.preset else None,
+    )
     device = choose_device(arguments.device)
-    has_target = method_named((config or folder.read_config()).method).has_target
+    has_target = method_named(config.method).has_target
     source, target = labelled_cases(arguments.source), []
     if has_target:
         if arguments.target is None:

@@ -16,6 +16,8 @@ Plane = Literal["axial", "coronal", "sagittal"]
 
 _NORMAL_AXIS: dict[Plane, int] = {"sagittal": 0, "coronal": 1, "axial": 2}
 _SAME_PLACE_MM = 1e-3
+# volume of the box that three unit axes span, 1 when they are orthogonal
+_FLAT = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +34,7 @@ class Geometry:
 
     def __post_init__(self) -> None:
         matrix = np.array(self.index_to_lps, dtype=np.float64)
-        if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or abs(np.linalg.det(matrix[:3, :3])) < 1e-12:
+        if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or _is_flat(matrix[:3, :3]):
             raise GeometryError(
                 f"The volume's grid is degenerate (index to mm: {matrix.tolist()}): two of its axes point the same"
                 " way, or a spacing is zero. Export it again from its source."
@@ -73,7 +75,8 @@ class Geometry:
     @property
     def axes_lps(self) -> NDArray[np.float64]:
         """Unit vectors, (3, 3): row i is the LPS direction in which array index i grows."""
-        return (self.index_to_lps[:3, :3] / np.asarray(self.spacing_mm)).T
+        axes: NDArray[np.float64] = (self.index_to_lps[:3, :3] / np.asarray(self.spacing_mm)).T
+        return axes
 
     @property
     def origin_lps_mm(self) -> NDArray[np.float64]:
@@ -87,12 +90,14 @@ class Geometry:
 
     def to_lps(self, indices: ArrayLike) -> NDArray[np.float64]:
         """Take voxel indices (n, 3) to LPS mm (n, 3)."""
-        return np.asarray(indices, float) @ self.index_to_lps[:3, :3].T + self.index_to_lps[:3, 3]
+        points: NDArray[np.float64] = np.asarray(indices, float) @ self.index_to_lps[:3, :3].T
+        return points + self.index_to_lps[:3, 3]
 
     def to_index(self, points_lps_mm: ArrayLike) -> NDArray[np.float64]:
         """Take LPS mm (n, 3) to fractional voxel indices (n, 3)."""
         inverse = np.linalg.inv(self.index_to_lps)
-        return np.asarray(points_lps_mm, float) @ inverse[:3, :3].T + inverse[:3, 3]
+        indices: NDArray[np.float64] = np.asarray(points_lps_mm, float) @ inverse[:3, :3].T
+        return indices + inverse[:3, 3]
 
     def transposed(self, axes: tuple[int, int, int]) -> "Geometry":
         """The grid of ``array.transpose(axes)``."""
@@ -163,6 +168,11 @@ def plane_of_axis(geometry: Geometry, axis: int) -> Plane:
     """The anatomical plane whose normal the array axis most nearly is."""
     direction = axes_by_direction(geometry).index(axis)
     return next(plane for plane, normal in _NORMAL_AXIS.items() if normal == direction)
+
+
+def _is_flat(axes_mm: NDArray[np.float64]) -> bool:
+    lengths = np.linalg.norm(axes_mm, axis=0)
+    return bool((lengths == 0).any() or abs(np.linalg.det(axes_mm / lengths)) < _FLAT)
 
 
 def _in_words(shape: tuple[int, int, int]) -> str:

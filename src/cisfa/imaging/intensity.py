@@ -14,6 +14,10 @@ from cisfa.errors import VolumeFileError
 _CERTAINLY_CT = -50.0
 # of a row or column over all slices; less is noise or a fold-over at the edge of the field of view
 _EDGE_FRACTION = 0.02
+# what lies less than this above the window's lower end is air
+_ABOVE_AIR_HU = 10.0
+# ITK stops Li's iteration at half a unit, so intensities must first be brought to one range
+_LI_RANGE = 1000.0
 
 
 def guess_modality(voxels: NDArray[Any]) -> Modality:
@@ -46,10 +50,8 @@ class IntensityScale:
 
     def __call__(self, voxels: NDArray[Any]) -> NDArray[np.float32]:
         """The voxels as z-scores."""
-        scaled = np.clip(voxels, self.low, self.high).astype(np.float32)
-        scaled -= np.float32(self.mean)
-        scaled /= np.float32(self.deviation)
-        return scaled
+        scores: NDArray[np.float32] = (np.clip(voxels, self.low, self.high) - self.mean) / self.deviation
+        return scores.astype(np.float32, copy=False)
 
 
 def measure_scale(
@@ -74,7 +76,7 @@ def measure_scale(
         squares += float(np.square(clipped).sum())
     mean = total / voxels.size
     deviation = math.sqrt(max(0.0, squares / voxels.size - mean * mean))
-    if deviation <= 1e-6 * max(1.0, abs(mean + origin)):
+    if deviation <= 1e-6 * max(abs(low), abs(high)):  # relative, since quantitative maps may be of any size
         raise VolumeFileError(
             f"{name} is constant: all its voxels are {mean + origin:g} within the range used ({low:g} to {high:g},"
             f" {modality}). Check that it is the right volume, and its modality."
@@ -93,19 +95,15 @@ def body_bounds(voxels: NDArray[Any], modality: Modality, config: PreprocessingC
         modality: How intensities are read.
         config: CT's window.
     """
-    import SimpleITK as sitk
-
     stride = max(1, min(voxels.shape[1:]) // 128)
-    thinned = np.ascontiguousarray(voxels[:, ::stride, ::stride]).astype(np.float32)
-    image = sitk.GetImageFromArray(np.clip(thinned, *clip_range(thinned, modality, config)))
-    if modality == "CT":
-        body = image > config.ct_window_hu[0] + 10
-    else:
-        # Li's threshold follows the dark background; Otsu's would cut off dark fat
-        body = sitk.LiThreshold(image, 0, 1)
-    opened = sitk.BinaryMorphologicalOpening(body, (2, 2, 0), sitk.sitkBall)
-    parts = sitk.RelabelComponent(sitk.ConnectedComponent(opened), sortByObjectSize=True)
-    inside = sitk.GetArrayViewFromImage(parts) == 1
+    thinned = voxels[:, ::stride, ::stride].astype(np.float32, order="C")
+    low, high = clip_range(thinned, modality, config)
+    if not low < high:
+        return slice(0, voxels.shape[1]), slice(0, voxels.shape[2])
+    np.clip(thinned, low, high, out=thinned)
+    thinned -= low
+    thinned *= _LI_RANGE / (high - low)
+    inside = _in_body(thinned, modality, config)
     bounds = []
     for axis, length in ((1, voxels.shape[1]), (2, voxels.shape[2])):
         others = tuple(other for other in range(3) if other != axis)
@@ -116,6 +114,27 @@ def body_bounds(voxels: NDArray[Any], modality: Modality, config: PreprocessingC
     return bounds[0], bounds[1]
 
 
+def _in_body(brightness: NDArray[np.float32], modality: Modality, config: PreprocessingConfig) -> NDArray[np.bool_]:
+    """The largest connected part of what is brighter than air; brightness runs from 0 to _LI_RANGE."""
+    import SimpleITK
+
+    image = SimpleITK.GetImageFromArray(brightness)
+    if modality == "CT":
+        window = config.ct_window_hu[1] - config.ct_window_hu[0]
+        body = image > _ABOVE_AIR_HU * _LI_RANGE / window
+    else:
+        # Li's threshold follows the dark background; Otsu's would cut off dark fat
+        body = SimpleITK.LiThreshold(image, 0, 1)
+    opened = SimpleITK.BinaryMorphologicalOpening(body, (2, 2, 0), SimpleITK.sitkBall)
+    parts = SimpleITK.RelabelComponent(SimpleITK.ConnectedComponent(opened), sortByObjectSize=True)
+    in_body: NDArray[np.bool_] = SimpleITK.GetArrayViewFromImage(parts) == 1
+    return in_body
+
+
 def _thinned(voxels: NDArray[Any]) -> NDArray[Any]:
-    """Every n-th voxel, a million at most: percentiles of a large volume in milliseconds."""
-    return voxels.ravel()[:: max(1, voxels.size // 1_000_000)]
+    """Every n-th voxel, a million or two at most: percentiles of a large volume in milliseconds."""
+    step = max(1, voxels.size // 1_000_000)
+    while step > 1 and any(math.gcd(step, count) > 1 for count in voxels.shape):
+        step += 1  # a divisor of the row length would visit some columns only
+    thinned: NDArray[Any] = voxels.flat[::step]  # a copy of these alone, also from a transposed or flipped volume
+    return thinned

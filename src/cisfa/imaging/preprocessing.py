@@ -49,12 +49,12 @@ class SliceFrame:
     @property
     def slices(self) -> int:
         """Number of slices."""
-        return self.box[0].stop - self.box[0].start
+        return _length(self.box[0])
 
     @property
     def box_shape(self) -> tuple[int, int]:
         """Rows and columns of the box in the volume's own voxels."""
-        return self.box[1].stop - self.box[1].start, self.box[2].stop - self.box[2].start
+        return _length(self.box[1]), _length(self.box[2])
 
     @property
     def row_spacing_mm(self) -> float:
@@ -153,14 +153,20 @@ class Preprocessing:
         standard = uncut.to_standard(volume.voxels)
         box = self._box(standard, uncut, roi)
         scale = measure_scale(standard[box], self.modality, self.config, name=volume.name)
-        size = (self.config.size, self.config.size)
-        # slice by slice, so that a study of 600 slices is never in memory as floating point
-        resized = np.stack([resize_linear(scale(one_slice), size) for one_slice in standard[box]])
         frame = SliceFrame(volume.geometry, axes, flips, box, self.config.size)
+        resized = np.empty((frame.slices, frame.size, frame.size), dtype=np.float32)
+        # slice by slice, so that a study of 600 slices is never in memory as floating point
+        for one_resized, one_slice in zip(resized, standard[box], strict=True):
+            one_resized[:] = resize_linear(scale(one_slice), (frame.size, frame.size))
         return PreparedSlices(resized, frame)
 
     def apply_to_labels(self, labels: LabelMap, frame: SliceFrame) -> NDArray[np.unsignedinteger]:
-        """Cut and resize (nearest neighbour) a label map as its volume was; (slices, size, size)."""
+        """Cut and resize (nearest neighbour) a label map as its volume was; (slices, size, size).
+
+        Raises:
+            GeometryError: It lies on another grid than its volume.
+        """
+        labels.geometry.require_same_grid(frame.geometry, ours=labels.name, theirs="its volume")
         return resize_nearest(frame.to_standard(labels.voxels)[frame.box], (frame.size, frame.size))
 
     def _box(self, standard: NDArray[Any], uncut: SliceFrame, roi: Roi | None) -> IndexBox:
@@ -189,14 +195,16 @@ def choose_plane(geometry: Geometry, choice: PlaneChoice) -> Plane:
     return "axial"
 
 
+def _length(indices: slice) -> int:
+    return int(indices.stop) - int(indices.start)
+
+
 def _standard_order(geometry: Geometry, plane: Plane) -> tuple[tuple[int, int, int], tuple[int, ...]]:
     by_direction = axes_by_direction(geometry)
     wanted = _STANDARD_DIRECTIONS[plane]
     axes = (by_direction[wanted[0][0]], by_direction[wanted[1][0]], by_direction[wanted[2][0]])
     flips = tuple(
-        place
-        for place, (direction, sign) in enumerate(wanted)
-        if geometry.axes_lps[axes[place], direction] * sign < 0
+        place for place, (direction, sign) in enumerate(wanted) if geometry.axes_lps[axes[place], direction] * sign < 0
     )
     return axes, flips
 
@@ -206,5 +214,3 @@ def _standard_geometry(frame: SliceFrame) -> Geometry:
     for axis in frame.flips:
         geometry = geometry.flipped(axis)
     return geometry
-
-

@@ -22,9 +22,9 @@ def linear_weights(length: int, new_length: int) -> NDArray[np.float32]:
     support = max(factor, 1.0)
     distance = np.abs(np.arange(length)[None, :] - np.clip(centres, 0, length - 1)[:, None])
     weights = np.maximum(0.0, 1.0 - distance / support)
-    weights = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
-    weights.setflags(write=False)
-    return weights
+    scaled: NDArray[np.float32] = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    scaled.setflags(write=False)
+    return scaled
 
 
 def resize_linear(slices: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:

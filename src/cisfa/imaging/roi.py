@@ -3,12 +3,16 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cisfa.errors import ConfigError, GeometryError
 from cisfa.imaging.geometry import Geometry
+
+# of a voxel
+_ROUNDING = 1e-3
 
 IndexBox = tuple[slice, slice, slice]
 
@@ -26,12 +30,15 @@ class Roi:
     def index_box(self, geometry: Geometry) -> IndexBox:
         """The smallest block of voxels that holds the box, cut to the volume.
 
+        A box whose faces lie on the borders between voxels, but for rounding, gets none of the voxels beyond.
+
         Raises:
             GeometryError: The box lies outside the volume.
         """
         indices = geometry.to_index(self.corners_lps_mm)
-        first = np.maximum(np.ceil(indices.min(axis=0) - 0.5).astype(int), 0)
-        last = np.minimum(np.floor(indices.max(axis=0) + 0.5).astype(int), np.array(geometry.shape) - 1)
+        first = np.floor(indices.min(axis=0) + 0.5 + _ROUNDING)
+        last = np.maximum(np.ceil(indices.max(axis=0) - 0.5 - _ROUNDING), first)
+        first, last = np.maximum(first, 0), np.minimum(last, np.array(geometry.shape) - 1)
         if (first > last).any():
             centre = self.corners_lps_mm.mean(axis=0)
             raise GeometryError(
@@ -67,15 +74,26 @@ def parse_roi(text: str) -> Roi:
 
 def _read_markups(path: Path) -> Roi:
     try:
-        markup = json.loads(path.read_text(encoding="utf-8"))["markups"][0]
-        half = np.array(markup["size"], float) / 2
-        axes = np.array(markup.get("orientation", np.eye(3).ravel()), float).reshape(3, 3)
-        centre = np.array(markup["center"], float)
-        to_lps = np.diag([-1.0, -1.0, 1.0]) if markup.get("coordinateSystem") in ("RAS", "0") else np.eye(3)
-        signs = np.array(np.meshgrid((-1, 1), (-1, 1), (-1, 1))).reshape(3, 8).T
-        corners = (centre + (signs * half) @ axes.T) @ to_lps
+        markups = json.loads(path.read_text(encoding="utf-8"))["markups"]
+        corners = _corners(next(markup for markup in markups if markup["type"] == "ROI"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, StopIteration) as error:
         raise ConfigError(f"{path} holds no ROI markup. Save one from Slicer's Markups module.") from error
+    if not np.isfinite(corners).all() or (np.ptp(corners, axis=0) == 0).any():
+        raise ConfigError(
+            f"{path} holds an ROI that was not placed, or has no size. Draw it in Slicer and save it again."
+        )
     return Roi(corners)
+
+
+def _corners(markup: dict[str, Any]) -> NDArray[np.float64]:
+    """Corners of an ROI, (8, 3) LPS mm; its orientation's columns are the directions of its edges."""
+    half = np.array(markup["size"], float).reshape(3) / 2
+    axes = np.array(markup.get("orientation", np.eye(3)), float).reshape(3, 3)
+    centre = np.array(markup["center"], float).reshape(3)
+    # Slicer writes the name; its early versions wrote the number
+    to_lps = np.diag([-1.0, -1.0, 1.0]) if markup.get("coordinateSystem") in ("RAS", "0", 0) else np.eye(3)
+    signs = np.array(np.meshgrid((-1, 1), (-1, 1), (-1, 1))).reshape(3, 8).T
+    corners: NDArray[np.float64] = (centre + (signs * half) @ axes.T) @ to_lps
+    return corners

@@ -5,16 +5,18 @@ left behind, since files are written beside their target and moved into place.
 """
 
 import os
+import re
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from cisfa.errors import VolumeFileError
+from cisfa.errors import GeometryError, VolumeFileError
+from cisfa.imaging import nifti
 from cisfa.imaging.geometry import Geometry
 from cisfa.imaging.volume import LabelMap, Volume
 
@@ -24,7 +26,9 @@ SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES
 # .nhdr and .mhd keep their voxels in a second file, which cannot be moved into place in one step
 WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 
-_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+# ITK's "Reason" is the last error that the system happened to have
+_IDLE_WORDS = ("Reason:", "- could the file be damaged")
+_NOT_A_VOLUME = f"not a volume: expected one of {', '.join(SUFFIXES)}."
 
 
 def suffix_of(path: Path) -> str | None:
@@ -64,29 +68,35 @@ def read_label_map(path: Path) -> LabelMap:
         VolumeFileError: As :func:`read_volume`, or a value is negative, fractional, or above 65535.
     """
     voxels, geometry = _read(path)
-    whole = np.rint(voxels)
-    if not np.array_equal(whole, voxels):
-        wrong = voxels[voxels != whole].flat[0]
-        raise VolumeFileError(
-            f"{path} is no label map: it holds the value {wrong}, and labels are whole numbers. A label map that was"
-            " resampled must be resampled with nearest neighbour."
-        )
-    low, high = float(whole.min()), float(whole.max())
+    if np.issubdtype(voxels.dtype, np.floating):
+        fractional = voxels != np.rint(voxels)  # NaN too, being unlike itself
+        if fractional.any():
+            raise VolumeFileError(
+                f"{path} is no label map: it holds the value {voxels[fractional][0]}, and labels are whole numbers. A"
+                " label map that was resampled must be resampled with nearest neighbour."
+            )
+    low, high = float(voxels.min()), float(voxels.max())
     if not (low >= 0 and high <= np.iinfo(np.uint16).max):
         raise VolumeFileError(
             f"{path} is no label map: its values run from {low:g} to {high:g}, and labels run from 0 to 65535."
         )
     dtype = np.uint8 if high <= np.iinfo(np.uint8).max else np.uint16
-    return LabelMap(whole.astype(dtype), geometry, path.name)
+    return LabelMap(voxels.astype(dtype), geometry, path.name)
 
 
-def write_label_map(label_map: LabelMap, path: Path) -> None:
+def write_label_map(label_map: LabelMap, path: Path, *, like: Path | None = None) -> None:
     """Write a label map, compressed, in the format that the path's suffix names.
+
+    Args:
+        label_map: What to write.
+        path: Where to write it; folders that are missing are made.
+        like: The volume's file that it belongs to. A NIfTI file can state two places, and programs disagree on which
+            one counts: a NIfTI label map states the same two, so that it covers the volume in all of them.
 
     Raises:
         VolumeFileError: The suffix is unknown, or the file cannot be written.
     """
-    _write(label_map.voxels, label_map.geometry, path, intent="label")
+    _write(label_map.voxels, label_map.geometry, path, intent="label", like=like)
 
 
 def write_volume(volume: Volume, path: Path) -> None:
@@ -106,7 +116,9 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".writing-", suffix=path.name[-12:], dir=path.parent)
+        # lower case, since ITK's MetaImage writer makes two other files of a name that ends in .MHA
+        suffix = suffix_of(path) or path.name[-12:]
+        handle, name = tempfile.mkstemp(prefix=".writing-", suffix=suffix, dir=path.parent)
         os.close(handle)
     except OSError as error:
         raise VolumeFileError(_cannot_write(path, error)) from error
@@ -118,12 +130,12 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     except (OSError, RuntimeError) as error:
         raise VolumeFileError(_cannot_write(path, error)) from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
 
 
 def _cannot_write(path: Path, error: Exception) -> str:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).strip().splitlines()[-1]
-    return f"{path} cannot be written: {reason}. Choose a folder that you may write to, with enough free space."
+    return f"{path} cannot be written: {_reason(error)}. Choose a folder that you may write to, with enough free space."
 
 
 def _grant_usual_permissions(path: Path) -> None:
@@ -135,54 +147,69 @@ def _grant_usual_permissions(path: Path) -> None:
 
 
 def _read(path: Path) -> tuple[NDArray[Any], Geometry]:
+    _require_readable(path)
     suffix = suffix_of(path)
-    if not path.exists():
-        raise VolumeFileError(f"{path} does not exist.")
-    if suffix is None or path.is_dir():
-        kind = "a folder" if path.is_dir() else f"a {path.suffix or 'suffixless'} file"
-        raise VolumeFileError(f"{path} is {kind}, not a volume: expected one of {', '.join(SUFFIXES)}.")
-    if path.stat().st_size == 0:
-        raise VolumeFileError(f"{path} is empty (0 bytes). Copy or export it again.")
     reader = _read_nifti if suffix in NIFTI_SUFFIXES else _read_itk
-    voxels, geometry = reader(path)
+    voxels, matrix = reader(path)
+    if np.iscomplexobj(voxels):
+        raise VolumeFileError(_not_scalar(path, "complex numbers"))
     if voxels.size == 0:
         raise VolumeFileError(f"{path} holds no voxels (shape {voxels.shape}).")
-    return voxels, geometry
-
-
-def _read_nifti(path: Path) -> tuple[NDArray[Any], Geometry]:
     try:
-        image = nibabel.nifti1.Nifti1Image.from_filename(path)
-        shape = image.shape
+        return voxels, Geometry(voxels.shape, matrix)
+    except GeometryError as error:
+        raise VolumeFileError(f"{path}: {error}") from error
+
+
+def _require_readable(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            is_empty = not file.read(1)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise VolumeFileError(f"{path} does not exist.") from error
+    except OSError as error:
+        if os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, it never raises
+            raise VolumeFileError(f"{path} is a folder, {_NOT_A_VOLUME}") from error
+        raise VolumeFileError(f"{path} cannot be opened: {_reason(error)}.") from error
+    if suffix_of(path) is None:
+        raise VolumeFileError(f"{path} is a {path.suffix or 'suffixless'} file, {_NOT_A_VOLUME}")
+    if is_empty:
+        raise VolumeFileError(f"{path} is empty (0 bytes). Copy or export it again.")
+
+
+def _read_nifti(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    try:
+        with nifti.opened(path) as file:
+            shape = file.shape
+            _require_three_axes(path, shape)
+            if file.is_rgb:
+                raise VolumeFileError(_not_scalar(path, "RGB colours"))
+            return file.voxels(), file.index_to_lps()
+    except VolumeFileError:
+        raise
+    except MemoryError as error:
+        raise VolumeFileError(
+            f"{path} says that it holds {'x'.join(map(str, shape))} voxels, more than fit into this computer's memory."
+            " Check that it is the right file, and close other programs."
+        ) from error
     except Exception as error:  # nibabel raises what the damage happens to cause: OSError, zlib.error, struct.error
         raise VolumeFileError(_cannot_read(path, error)) from error
-    _require_three_axes(path, _without_trailing_ones(shape))
+
+
+def _read_itk(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    import SimpleITK  # half a second that NIfTI users need not pay
+
+    is_nrrd = suffix_of(path) in (".nrrd", ".nhdr")
     try:
-        voxels = np.asanyarray(image.dataobj)
-    except Exception as error:
-        raise VolumeFileError(_cannot_read(path, error)) from error
-    _require_scalar(path, voxels)
-    if voxels.dtype == np.float64 and image.header.get_data_dtype() != np.float64:
-        voxels = voxels.astype(np.float32)  # float64 is only nibabel's way of applying the header's slope
-    voxels = voxels.reshape((*_without_trailing_ones(shape), 1, 1, 1)[:3])
-    to_ras = image.affine if image.affine is not None else np.eye(4)
-    matrix = (_RAS_TO_LPS @ to_ras)[:, [2, 1, 0, 3]]
-    voxels = np.ascontiguousarray(voxels.transpose(2, 1, 0))
-    return _native_order(voxels), _geometry(path, voxels.shape, matrix)
-
-
-def _read_itk(path: Path) -> tuple[NDArray[Any], Geometry]:
-    import SimpleITK as sitk  # half a second that NIfTI users need not pay
-
-    try:
-        image = sitk.ReadImage(str(path))
+        # named, since by itself ITK does not find the reader of a name in capitals
+        image = SimpleITK.ReadImage(str(path), imageIO="NrrdImageIO" if is_nrrd else "MetaImageIO")
     except RuntimeError as error:
         raise VolumeFileError(_cannot_read(path, error)) from error
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise VolumeFileError(_not_scalar(path, f"{image.GetNumberOfComponentsPerPixel()} components per voxel"))
     dimension = image.GetDimension()
     if dimension == 2:
-        image = sitk.JoinSeries(image)
+        image = SimpleITK.JoinSeries(image)
     elif dimension == 4 and image.GetSize()[3] == 1:
         image = image[:, :, :, 0]
     _require_three_axes(path, image.GetSize())
@@ -190,45 +217,30 @@ def _read_itk(path: Path) -> tuple[NDArray[Any], Geometry]:
     matrix = np.eye(4)
     matrix[:3, :3] = columns_of_axes[:, ::-1]
     matrix[:3, 3] = image.GetOrigin()
-    voxels = sitk.GetArrayFromImage(image)
-    return voxels, _geometry(path, voxels.shape, matrix)
+    return SimpleITK.GetArrayFromImage(image), matrix
 
 
-def _write(voxels: NDArray[Any], geometry: Geometry, path: Path, *, intent: str) -> None:
+def _write(voxels: NDArray[Any], geometry: Geometry, path: Path, *, intent: str, like: Path | None = None) -> None:
     suffix = suffix_of(path)
     if suffix not in WRITABLE_SUFFIXES:
         raise VolumeFileError(f"{path}: cannot write this kind of file; use one of {', '.join(WRITABLE_SUFFIXES)}.")
     if suffix in NIFTI_SUFFIXES:
-        write_whole(path, lambda unfinished: _save_nifti(voxels, geometry, unfinished, intent))
+        header = nifti.header_of(voxels, geometry, intent=intent)
+        if like is not None and suffix_of(like) in NIFTI_SUFFIXES:
+            nifti.take_over_forms(header, geometry, like)
+        write_whole(path, lambda unfinished: nifti.save(voxels, header, unfinished))
     else:
         write_whole(path, lambda unfinished: _save_itk(voxels, geometry, unfinished))
 
 
-def _save_nifti(voxels: NDArray[Any], geometry: Geometry, path: Path, intent: str) -> None:
-    to_ras = _RAS_TO_LPS @ geometry.index_to_lps[:, [2, 1, 0, 3]]
-    image = nibabel.nifti1.Nifti1Image(voxels.transpose(2, 1, 0), to_ras)
-    image.header.set_xyzt_units("mm", "sec")
-    image.header.set_intent(intent)
-    nibabel.save(image, path)
-
-
 def _save_itk(voxels: NDArray[Any], geometry: Geometry, path: Path) -> None:
-    import SimpleITK as sitk
+    import SimpleITK
 
-    image = sitk.GetImageFromArray(voxels)
+    image = SimpleITK.GetImageFromArray(voxels)
     image.SetSpacing(geometry.spacing_mm[::-1])
     image.SetOrigin(geometry.origin_lps_mm.tolist())
     image.SetDirection(geometry.axes_lps[::-1].T.ravel().tolist())
-    sitk.WriteImage(image, str(path), useCompression=True)
-
-
-def _geometry(path: Path, shape: tuple[int, ...], matrix: NDArray[np.float64]) -> Geometry:
-    from cisfa.errors import GeometryError
-
-    try:
-        return Geometry((shape[0], shape[1], shape[2]), matrix)
-    except GeometryError as error:
-        raise VolumeFileError(f"{path}: {error}") from error
+    SimpleITK.WriteImage(image, str(path), useCompression=True)
 
 
 def _require_three_axes(path: Path, shape: tuple[int, ...]) -> None:
@@ -239,27 +251,20 @@ def _require_three_axes(path: Path, shape: tuple[int, ...]) -> None:
         )
 
 
-def _without_trailing_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    return shape
-
-
-def _require_scalar(path: Path, voxels: NDArray[Any]) -> None:
-    if voxels.dtype.fields is not None:
-        raise VolumeFileError(_not_scalar(path, "RGB colours"))
-    if np.iscomplexobj(voxels):
-        raise VolumeFileError(_not_scalar(path, "complex numbers"))
-
-
 def _not_scalar(path: Path, found: str) -> str:
     return f"{path} holds {found}, not one intensity per voxel. Export it as a greyscale volume."
 
 
-def _native_order(voxels: NDArray[Any]) -> NDArray[Any]:
-    return voxels.astype(voxels.dtype.newbyteorder("="), copy=False)
-
-
 def _cannot_read(path: Path, error: Exception) -> str:
-    last_words = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-    return f"{path} cannot be read: it is damaged, truncated, or not what its name says ({last_words}). Copy it again."
+    return (
+        f"{path} cannot be read: it is damaged, truncated, or not what its name says ({_reason(error)}). Copy it again."
+    )
+
+
+def _reason(error: Exception) -> str:
+    """What matters of a library's message: its last line that says something, without ITK's addresses in memory."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    lines = [line.strip() for line in str(error).splitlines()]
+    telling = [line for line in lines if re.search("[a-z]{3}", line) and not line.startswith(_IDLE_WORDS)]
+    return re.sub(r"^\w+ ERROR: |\w+\(0x\w+\): ", "", telling[-1]) if telling else type(error).__name__

@@ -1,6 +1,8 @@
 """The segmenter of a bundle, ready to run."""
 
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -19,7 +21,9 @@ def load_segmenter(bundle: Bundle) -> Segmenter:
     """
     spec = bundle.manifest.segmenter
     if spec.input_channels != 1:
-        raise BundleError(f"{bundle.path} wants {spec.input_channels} channels a slice; only single-channel models run.")
+        raise BundleError(
+            f"{bundle.path} wants {spec.input_channels} channels a slice; only single-channel models run."
+        )
     segmenter = Segmenter(classes=spec.classes, width=spec.width)
     try:
         segmenter.load_state_dict(safetensors.torch.load(bundle.weights_bytes()))
@@ -33,6 +37,12 @@ def fast_precision(device: torch.device) -> AbstractContextManager[object]:
     """Autocast to bfloat16 where the hardware multiplies it faster, float32 elsewhere."""
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.autocast("cuda", dtype=torch.bfloat16)
-    if device.type == "cpu" and torch.cpu.get_capabilities().get("avx512_bf16", False):
+    if device.type == "cpu" and _cpu_capabilities().get("avx512_bf16", False):
         return torch.autocast("cpu", dtype=torch.bfloat16)
     return nullcontext()
+
+
+def _cpu_capabilities() -> Mapping[str, Any]:
+    """What the CPU can do; nothing that is known in versions of torch that do not say."""
+    ask: Callable[[], Mapping[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
+    return ask()

@@ -57,7 +57,9 @@ class Predictor:
         self._manifest, self._options, self._report = bundle.manifest, options, report
         self._runner = SliceRunner(load_segmenter(bundle), device, options.batch_size, report)
         labels = [0, *(organ.label for organ in bundle.manifest.organs)]
-        self._values = np.array(labels, dtype=np.uint8 if max(labels) <= np.iinfo(np.uint8).max else np.uint16)
+        self._values: NDArray[np.unsignedinteger] = np.array(
+            labels, dtype=np.uint8 if max(labels) <= np.iinfo(np.uint8).max else np.uint16
+        )
 
     def segment(self, volume: Volume, roi: Roi | None = None) -> LabelMap:
         """Segment one volume.
@@ -70,9 +72,10 @@ class Predictor:
             Label values of the bundle's organs on the volume's own grid.
 
         Raises:
-            BundleError: The volume looks like another modality.
+            BundleError: The volume looks like another modality, or the model computes no numbers.
             VolumeFileError: It is constant.
             GeometryError: The region of interest lies outside it.
+            DeviceError: Memory runs out everywhere.
         """
         if not self._options.trust_modality:
             require_modality(self._manifest, volume)
@@ -82,6 +85,7 @@ class Predictor:
         self._report(Progress(_STAGE, 0.0))
 
         def take(first: int, probabilities: NDArray[np.float32]) -> None:
+            self._require_numbers(probabilities, volume.name)
             restorer.add(first, probabilities)
             done = first + len(probabilities)
             passed = time.monotonic() - started
@@ -91,6 +95,14 @@ class Predictor:
         label_map = restorer.label_map(volume.name)
         return keep_largest_components(label_map) if self._options.largest_component else label_map
 
+    def _require_numbers(self, probabilities: NDArray[np.float32], name: str) -> None:
+        # the likeliest class of NaN is the background: a broken model would look like a patient without organs
+        if not np.isfinite(probabilities).all():
+            raise BundleError(
+                f"The bundle {self._manifest.name!r} computed values that are no numbers for {name}. Get the bundle"
+                " again; if that does not help, try --device cpu."
+            )
+
 
 class SliceRunner:
     """Runs a segmenter over slices, and steps down when memory runs out: smaller batches, then the CPU."""
@@ -99,10 +111,8 @@ class SliceRunner:
         """Move the segmenter to the device, or to the CPU when it does not even fit there."""
         self._report, self._batch_size, self._device = report, batch_size, device
         self._segmenter = segmenter
-        try:
-            self._place(device)
-        except torch.OutOfMemoryError:
-            self._step_down()
+        if not self._is_placed(device):
+            self._go_to_cpu("for the model alone")
 
     def run(self, slices: NDArray[np.float32], take: Callable[[int, NDArray[np.float32]], None]) -> None:
         """Segment (slices, rows, columns); ``take`` gets the first slice's index and probabilities of each batch.
@@ -112,16 +122,24 @@ class SliceRunner:
         """
         first = 0
         while first < len(slices):
-            batch = torch.from_numpy(slices[first : first + self._batch_size])[:, None]
-            try:
-                probabilities = self._probabilities(batch)
-            except (torch.OutOfMemoryError, RuntimeError) as error:
-                if not _is_out_of_memory(error):
-                    raise
+            probabilities = self._probabilities_if_they_fit(slices[first : first + self._batch_size])
+            if probabilities is None:
                 self._step_down()
-                continue
-            take(first, probabilities)
-            first += len(probabilities)
+            else:
+                take(first, probabilities)
+                first += len(probabilities)
+
+    def _probabilities_if_they_fit(self, slices: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Probabilities of a batch; None when memory ran out.
+
+        The error ends with this function, since its traceback holds on to the memory that a smaller batch needs.
+        """
+        try:
+            return self._probabilities(torch.from_numpy(slices)[:, None])
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            return None
 
     @torch.inference_mode()
     def _probabilities(self, batch: Tensor) -> NDArray[np.float32]:
@@ -129,21 +147,31 @@ class SliceRunner:
             logits: Tensor = self._segmenter(batch.to(self._device))
         return logits.float().softmax(dim=1).cpu().numpy()
 
-    def _place(self, device: torch.device) -> None:
-        self._segmenter.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def _is_placed(self, device: torch.device) -> bool:
+        """Move the segmenter to a device; False when it does not fit."""
+        try:
+            self._segmenter.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            return False
         self._device = device
+        return True
 
     def _step_down(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
-        if self._batch_size > 1:
-            self._batch_size = max(1, self._batch_size // 2)
-            self._report(Notice(f"Memory ran out on {self._device.type}: going on with batches of {self._batch_size}."))
-        elif self._device.type != "cpu":
-            self._report(Notice(f"Memory ran out on {self._device.type} with a single slice: going on on the CPU."))
-            self._place(torch.device("cpu"))
-        else:
-            raise DeviceError("Memory ran out on the CPU with a single slice. Close other programs and try again.")
+        if self._batch_size == 1:
+            self._go_to_cpu("with a single slice")
+            return
+        self._batch_size = self._batch_size // 2
+        self._report(Notice(f"Memory ran out on {self._device.type}: going on with batches of {self._batch_size}."))
+        _free_cache(self._device)
+
+    def _go_to_cpu(self, when: str) -> None:
+        crowded = self._device
+        if crowded.type == "cpu" or not self._is_placed(torch.device("cpu")):
+            raise DeviceError(f"Memory ran out on the CPU {when}. Close other programs and try again.")
+        self._report(Notice(f"Memory ran out on {crowded.type} {when}: going on on the CPU."))
+        _free_cache(crowded)
 
 
 def require_modality(manifest: Manifest, volume: Volume) -> None:
@@ -153,13 +181,26 @@ def require_modality(manifest: Manifest, volume: Volume) -> None:
         BundleError: As said.
     """
     found, wanted = guess_modality(volume.voxels), manifest.target.modality
-    if found != wanted:
+    if found == wanted:
+        return
+    low, high = volume.voxels.min(), volume.voxels.max()
+    if low < high:  # a constant volume looks like nothing, and preprocessing says so
         raise BundleError(
             f"The bundle {manifest.name!r} segments {wanted}, but {volume.name} looks like {found} (its intensities run"
-            f" from {volume.voxels.min():g} to {volume.voxels.max():g}). Choose a bundle whose target is {found}, or"
-            f" pass --modality {wanted} when it is {wanted} all the same."
+            f" from {low:g} to {high:g}). Choose a bundle whose target is {found}, or pass --modality {wanted} when it"
+            f" is {wanted} all the same."
         )
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+    """True for what torch, CUDA, cuDNN, Apple's MPS and the CPU's allocator each call it."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return any(words in str(error) for words in ("out of memory", "DefaultCPUAllocator", "ALLOC_FAILED"))
+
+
+def _free_cache(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()

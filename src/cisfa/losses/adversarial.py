@@ -1,4 +1,4 @@
-"""Least-squares adversaries: eq (1), (6) and (7) with squares for logarithms (Mao et al. 2017), as the authors train."""
+"""Least-squares adversaries: eq (1), (4), (6) and (7) with squares for logarithms (Mao et al. 2017)."""
 
 from torch import Tensor
 

@@ -16,8 +16,8 @@ def dice_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """
     from monai.losses.dice import DiceLoss
 
-    per_class = DiceLoss(softmax=True, to_onehot_y=True, batch=True, reduction="none", smooth_nr=0.0, smooth_dr=1e-5)(
-        logits, labels[:, None]
-    ).flatten()
+    per_class: Tensor = DiceLoss(
+        softmax=True, to_onehot_y=True, batch=True, reduction="none", smooth_nr=0.0, smooth_dr=1e-5
+    )(logits, labels[:, None]).flatten()
     present = torch.bincount(labels.flatten(), minlength=logits.shape[1]) > 0
     return (per_class * present).sum() / present.sum()

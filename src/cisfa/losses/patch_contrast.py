@@ -1,5 +1,7 @@
 """The weighted patch-wise contrastive loss, eq (2)-(4)."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -40,8 +42,12 @@ def organ_at(labels: Tensor, shape: tuple[int, int], places: Tensor) -> Tensor:
 
     Args:
         labels: (batch, rows, columns) of the slices, 0 for background.
-        shape: Rows and columns of the layer.
+        shape: Rows and columns of the layer, which a :class:`~cisfa.networks.generator.Generator` tapped.
         places: Flat places in the layer.
     """
-    in_organ = (labels > 0).float()[:, None]
-    return features_at(F.interpolate(in_organ, size=shape, mode="nearest-exact"), places)[..., 0] > 0
+    # a layer's feature i lies on pixel i * stride, since BlurDown keeps every second pixel from the first on
+    rows, columns = labels.shape[1:]
+    row = places.div(shape[1], rounding_mode="floor") * math.ceil(rows / shape[0])
+    column = places % shape[1] * math.ceil(columns / shape[1])
+    # the generator pads sizes that are no multiple of 4, so the last features may lie beyond the slice
+    return labels[:, row.clamp_max(rows - 1), column.clamp_max(columns - 1)] > 0

@@ -49,8 +49,7 @@ class Generator(nn.Module):
         )
         self.blocks = nn.ModuleList(ResidualBlock(4 * width) for _ in range(blocks))
         self.ups = nn.ModuleList(
-            nn.Sequential(BlurUp(2 * c), _convolution(2 * c, c), InstanceNorm(c), nn.ReLU())
-            for c in (2 * width, width)
+            nn.Sequential(BlurUp(2 * c), _convolution(2 * c, c), InstanceNorm(c), nn.ReLU()) for c in (2 * width, width)
         )
         self.head = _convolution(width, 1, size=7)
         self.register_buffer("output_centre", torch.zeros(()))

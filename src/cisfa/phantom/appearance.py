@@ -15,7 +15,7 @@ _SOFT = frozenset(Tissue) - {
     Tissue.VISCERAL_FAT,
     Tissue.SPINAL_FLUID,
 }
-_MIDDLE_HU = 75.0
+_MIDDLE_HU = 50.0
 _MIDDLE_SIGNAL = 260.0
 
 
@@ -32,17 +32,14 @@ def draw_appearance(domain: Domain, chance: Chance, *, severity: float) -> Appea
 
 
 def _draw_ct(chance: Chance, contrast: float) -> Appearance:
-    # from a late or weak to a full portal-venous phase; the cortex runs ahead of the medulla
-    enhancement = 0.95 * chance.ratio(0.08)
-    early = chance.normal(0.0, 0.12)
-    gut_contrast_hu = chance.uniform(90.0, 230.0) if chance.happens(0.3) else 0.0
     level: dict[Tissue, float] = {}
     for tissue, look in CT_TISSUES.items():
-        dose = enhancement * (1.0 + early if tissue is Tissue.RENAL_CORTEX else 1.0)
-        hu = chance.normal(look.native_hu + dose * look.enhancement_hu, look.spread_hu)
+        hu = chance.normal(look.level_hu, look.spread_hu)
         level[tissue] = _MIDDLE_HU + contrast * (hu - _MIDDLE_HU) if tissue in _SOFT else hu
+    # three patients in four have drunk contrast agent
+    gut_contrast_hu = chance.uniform(120.0, 260.0) if chance.happens(0.75) else 0.0
     for tissue in (Tissue.STOMACH_CONTENT, Tissue.GUT_FLUID, Tissue.CHYME):
-        level[tissue] += gut_contrast_hu * chance.uniform(0.5, 1.0)
+        level[tissue] += gut_contrast_hu * chance.uniform(0.6, 1.0)
     return Appearance(level, {tissue: look.grain_hu for tissue, look in CT_TISSUES.items()})
 
 

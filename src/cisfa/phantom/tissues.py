@@ -61,19 +61,17 @@ class Tissue(IntEnum):
 
 @dataclass(frozen=True)
 class CtTissue:
-    """A tissue in CT.
+    """A tissue in CT without intravenous contrast agent.
 
     Attributes:
-        native_hu: Mean over patients without contrast agent.
-        enhancement_hu: What a full portal-venous dose of contrast agent adds.
+        level_hu: Mean over patients.
         spread_hu: Standard deviation between patients.
         grain_hu: Standard deviation of the texture inside one patient's tissue.
     """
 
-    native_hu: float
-    enhancement_hu: float = 0.0
-    spread_hu: float = 5.0
-    grain_hu: float = 4.0
+    level_hu: float
+    spread_hu: float
+    grain_hu: float
 
 
 @dataclass(frozen=True)
@@ -105,38 +103,38 @@ class Appearance:
 
 
 CT_TISSUES: Mapping[Tissue, CtTissue] = {
-    Tissue.AIR: CtTissue(-1000.0, spread_hu=0.0, grain_hu=0.0),
-    Tissue.TABLE: CtTissue(-180.0, spread_hu=60.0, grain_hu=10.0),
-    Tissue.SKIN: CtTissue(20.0, 15.0, 15.0, 10.0),
-    Tissue.SUBCUTANEOUS_FAT: CtTissue(-102.0, spread_hu=6.0, grain_hu=7.0),
-    Tissue.VISCERAL_FAT: CtTissue(-96.0, spread_hu=8.0, grain_hu=12.0),
-    Tissue.MUSCLE: CtTissue(48.0, 10.0, 5.0, 9.0),
-    Tissue.CORTICAL_BONE: CtTissue(560.0, spread_hu=110.0, grain_hu=60.0),
-    Tissue.MARROW: CtTissue(190.0, spread_hu=50.0, grain_hu=35.0),
-    Tissue.DISC: CtTissue(85.0, spread_hu=12.0, grain_hu=8.0),
-    Tissue.CARTILAGE: CtTissue(105.0, spread_hu=25.0, grain_hu=12.0),
-    Tissue.SPINAL_FLUID: CtTissue(14.0, spread_hu=5.0),
-    Tissue.SPINAL_CORD: CtTissue(36.0, 6.0),
-    Tissue.LUNG: CtTissue(-830.0, spread_hu=40.0, grain_hu=45.0),
-    Tissue.HEART: CtTissue(45.0, 85.0, 10.0, 8.0),
-    Tissue.ARTERY: CtTissue(42.0, 115.0, 12.0, 3.0),
-    Tissue.VEIN: CtTissue(42.0, 95.0, 14.0, 4.0),
-    Tissue.PORTAL_VEIN: CtTissue(42.0, 125.0, 12.0, 3.0),
-    Tissue.LIVER: CtTissue(57.0, 50.0, 5.0, 6.0),
-    Tissue.SPLEEN: CtTissue(48.0, 72.0, 6.0, 5.0),
-    Tissue.RENAL_CORTEX: CtTissue(33.0, 150.0, 12.0, 8.0),
-    Tissue.RENAL_MEDULLA: CtTissue(31.0, 115.0, 14.0, 8.0),
-    Tissue.URINE: CtTissue(6.0, 5.0, 6.0),
-    Tissue.BILE: CtTissue(8.0, 0.0, 7.0),
-    Tissue.PANCREAS: CtTissue(40.0, 52.0, 9.0, 14.0),
-    Tissue.GUT_WALL: CtTissue(38.0, 50.0, 10.0, 8.0),
-    Tissue.STOMACH_CONTENT: CtTissue(16.0, 0.0, 12.0, 9.0),
-    Tissue.GUT_FLUID: CtTissue(16.0, 0.0, 10.0, 8.0),
-    Tissue.CHYME: CtTissue(38.0, 0.0, 15.0, 16.0),
-    Tissue.FAECES: CtTissue(20.0, 0.0, 40.0, 70.0),
-    Tissue.GAS: CtTissue(-960.0, spread_hu=20.0, grain_hu=5.0),
-    Tissue.CYST: CtTissue(6.0, 0.0, 6.0),
-    Tissue.METASTASIS: CtTissue(42.0, 22.0, 10.0, 8.0),
+    Tissue.AIR: CtTissue(-1000.0, 0.0, 0.0),
+    Tissue.TABLE: CtTissue(-180.0, 60.0, 10.0),
+    Tissue.SKIN: CtTissue(22.0, 10.0, 10.0),
+    Tissue.SUBCUTANEOUS_FAT: CtTissue(-102.0, 5.0, 7.0),
+    Tissue.VISCERAL_FAT: CtTissue(-96.0, 6.0, 10.0),
+    Tissue.MUSCLE: CtTissue(53.0, 4.0, 7.0),
+    Tissue.CORTICAL_BONE: CtTissue(560.0, 110.0, 60.0),
+    Tissue.MARROW: CtTissue(190.0, 50.0, 35.0),
+    Tissue.DISC: CtTissue(85.0, 12.0, 8.0),
+    Tissue.CARTILAGE: CtTissue(105.0, 25.0, 12.0),
+    Tissue.SPINAL_FLUID: CtTissue(14.0, 5.0, 4.0),
+    Tissue.SPINAL_CORD: CtTissue(38.0, 4.0, 4.0),
+    Tissue.LUNG: CtTissue(-830.0, 40.0, 45.0),
+    Tissue.HEART: CtTissue(44.0, 4.0, 5.0),
+    Tissue.ARTERY: CtTissue(43.0, 4.0, 3.0),
+    Tissue.VEIN: CtTissue(42.0, 4.0, 3.0),
+    Tissue.PORTAL_VEIN: CtTissue(42.0, 4.0, 3.0),
+    Tissue.LIVER: CtTissue(68.0, 5.0, 5.0),
+    Tissue.SPLEEN: CtTissue(50.0, 3.0, 4.0),
+    Tissue.RENAL_CORTEX: CtTissue(34.0, 3.0, 5.0),
+    Tissue.RENAL_MEDULLA: CtTissue(30.0, 3.0, 5.0),
+    Tissue.URINE: CtTissue(5.0, 4.0, 4.0),
+    Tissue.BILE: CtTissue(8.0, 6.0, 4.0),
+    Tissue.PANCREAS: CtTissue(40.0, 6.0, 12.0),
+    Tissue.GUT_WALL: CtTissue(42.0, 6.0, 8.0),
+    Tissue.STOMACH_CONTENT: CtTissue(16.0, 10.0, 9.0),
+    Tissue.GUT_FLUID: CtTissue(14.0, 8.0, 8.0),
+    Tissue.CHYME: CtTissue(24.0, 10.0, 14.0),
+    Tissue.FAECES: CtTissue(20.0, 30.0, 60.0),
+    Tissue.GAS: CtTissue(-960.0, 20.0, 5.0),
+    Tissue.CYST: CtTissue(6.0, 5.0, 3.0),
+    Tissue.METASTASIS: CtTissue(40.0, 6.0, 7.0),
 }
 
 MR_TISSUES: Mapping[Tissue, MrTissue] = {
@@ -158,9 +156,9 @@ MR_TISSUES: Mapping[Tissue, MrTissue] = {
     Tissue.VEIN: MrTissue(170.0, 0.6, 0.15),
     Tissue.PORTAL_VEIN: MrTissue(330.0, 0.4, 0.1),
     Tissue.LIVER: MrTissue(190.0, 0.14, 0.08),
-    Tissue.SPLEEN: MrTissue(430.0, 0.14, 0.06),
-    Tissue.RENAL_CORTEX: MrTissue(380.0, 0.12, 0.07),
-    Tissue.RENAL_MEDULLA: MrTissue(600.0, 0.1, 0.07),
+    Tissue.SPLEEN: MrTissue(450.0, 0.14, 0.06),
+    Tissue.RENAL_CORTEX: MrTissue(340.0, 0.12, 0.07),
+    Tissue.RENAL_MEDULLA: MrTissue(640.0, 0.1, 0.07),
     Tissue.URINE: MrTissue(900.0, 0.1, 0.04),
     Tissue.BILE: MrTissue(950.0, 0.15, 0.04),
     Tissue.PANCREAS: MrTissue(245.0, 0.16, 0.14),

@@ -1,5 +1,6 @@
 """Finding the cases of a domain in a folder: ``images``/``labels``, or nnU-Net's ``imagesTr``/``labelsTr``."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from cisfa.imaging.volume_files import SUFFIXES, stem_of, suffix_of
 
 _LAYOUTS = (("images", "labels"), ("imagesTr", "labelsTr"))
 _CHANNEL = "_0000"  # nnU-Net's name of a case's first and, here, only channel
+_FURTHER_CHANNEL = re.compile(r"(.+)_\d{4}")
 
 
 @dataclass(frozen=True)
@@ -33,19 +35,19 @@ def labelled_cases(folder: Path) -> list[CaseFiles]:
         CaseError: The folder holds no such layout or no cases, or a label map is missing.
     """
     volumes, labels_folder = _volumes(folder)
-    labels = _by_name(labels_folder) if labels_folder.is_dir() else {}
+    labels = _by_stem(labels_folder) if labels_folder.is_dir() else {}
     if not labels:
+        where = labels_folder.name if labels_folder.is_dir() else f"{labels_folder.name} (there is no such folder)"
         raise CaseError(
-            f"{folder} has no label maps in {labels_folder.name}{'' if labels_folder.is_dir() else ' (no such folder)'}."
-            " Source cases need one for every volume, under the volume's name."
+            f"{folder} has no label maps in {where}. Source cases need one for every volume, under the volume's name."
         )
-    missing = sorted(set(volumes) - set(labels))
+    names = {stem: stem if stem in labels else name for stem, name in _names(list(volumes)).items()}
+    missing = sorted(name for name in names.values() if name not in labels)
     if missing:
         raise CaseError(
-            f"{labels_folder} lacks the label maps of {_some(missing)}. Add them, or take the volumes out of"
-            f" {folder}."
+            f"{labels_folder} lacks the label maps of {_some(missing)}. Add them, or take the volumes out of {folder}."
         )
-    return [CaseFiles(name, path, labels[name]) for name, path in sorted(volumes.items())]
+    return [CaseFiles(names[stem], path, labels[names[stem]]) for stem, path in volumes.items()]
 
 
 def unlabelled_cases(folder: Path) -> list[CaseFiles]:
@@ -55,7 +57,8 @@ def unlabelled_cases(folder: Path) -> list[CaseFiles]:
         CaseError: The folder holds no such layout or no cases.
     """
     volumes, _ = _volumes(folder)
-    return [CaseFiles(name, path, None) for name, path in sorted(volumes.items())]
+    names = _names(list(volumes))
+    return [CaseFiles(names[stem], path, None) for stem, path in volumes.items()]
 
 
 def organs_beside(folder: Path) -> tuple[Organ, ...] | None:
@@ -85,26 +88,47 @@ def _volumes(folder: Path) -> tuple[dict[str, Path], Path]:
         raise CaseError(f"{folder} is no folder.")
     for images, labels in _LAYOUTS:
         if (folder / images).is_dir():
-            volumes = _by_name(folder / images)
+            volumes = _by_stem(folder / images)
             if not volumes:
                 raise CaseError(f"{folder / images} holds no volumes ({', '.join(SUFFIXES)}).")
+            _require_single_channel(folder / images, volumes)
             return volumes, folder / labels
     raise CaseError(f"{folder} holds neither images/ nor imagesTr/. Put the volumes into {folder / 'images'}.")
 
 
-def _by_name(folder: Path) -> dict[str, Path]:
+def _by_stem(folder: Path) -> dict[str, Path]:
+    """The folder's volumes by file name without suffix, in its order."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if suffix_of(path) is None or path.name.startswith("."):
+        if suffix_of(path) is None or path.name.startswith(".") or not path.is_file():
             continue
         stem = stem_of(path)
-        if stem[-5:-4] == "_" and stem[-4:].isdigit() and stem[-5:] != _CHANNEL:
-            raise CaseError(f"{path} is a second channel of a case; only single-channel volumes can be used.")
-        name = stem.removesuffix(_CHANNEL)
-        if name in found:
-            raise CaseError(f"{folder} holds {name} twice: {found[name].name} and {path.name}. Remove one.")
-        found[name] = path
-    return found
+        if stem in found:
+            raise CaseError(f"{folder} holds {stem} twice: {found[stem].name} and {path.name}. Remove one.")
+        found[stem] = path
+    return dict(sorted(found.items()))
+
+
+def _names(stems: list[str]) -> dict[str, str]:
+    """Stem to case name: without the channel where every file has it, as in nnU-Net's layout.
+
+    Where only some end so, it is a number: ``ct_0000``, ``ct_0001``.
+    """
+    have_channel = all(stem.endswith(_CHANNEL) for stem in stems)
+    return {stem: stem.removesuffix(_CHANNEL) if have_channel else stem for stem in stems}
+
+
+def _require_single_channel(images: Path, volumes: dict[str, Path]) -> None:
+    """In nnU-Net's layout ``x_0001`` is another channel of the case ``x_0000``."""
+    if images.name != "imagesTr":
+        return
+    for stem, path in volumes.items():
+        match = _FURTHER_CHANNEL.fullmatch(stem)
+        if match and not stem.endswith(_CHANNEL) and f"{match[1]}{_CHANNEL}" in volumes:
+            raise CaseError(
+                f"{path} is a second channel of the case {match[1]}; only single-channel volumes can be used. If it is"
+                " a case of its own, put the volumes into a folder named images."
+            )
 
 
 def _some(names: list[str], limit: int = 5) -> str:

@@ -25,24 +25,33 @@ class Checkpoint:
         step: Optimiser updates done.
         networks: Network name to its state.
         optimisers: Optimiser name to its state.
+        damaged: Names of newer checkpoints that could not be read.
     """
 
     step: int
     networks: Mapping[str, Any]
     optimisers: Mapping[str, Any]
+    damaged: tuple[str, ...] = ()
 
     def restore(self, method: Method) -> None:
         """Put the state into a method built with the same config.
 
         Raises:
-            RunError: The state is another method's.
+            RunError: The state is another method's, or that of networks of other shapes.
         """
         if set(self.networks) != set(method.networks) or set(self.optimisers) != set(method.optimisers):
             raise RunError(f"The checkpoint of step {self.step} belongs to another method; start a new run.")
-        for name, network in method.networks.items():
-            network.load_state_dict(self.networks[name])
-        for name, optimiser in method.optimisers.items():
-            optimiser.load_state_dict(self.optimisers[name])
+        try:
+            for name, network in method.networks.items():
+                network.load_state_dict(self.networks[name])
+            for name, optimiser in method.optimisers.items():
+                optimiser.load_state_dict(self.optimisers[name])
+        except (RuntimeError, ValueError, KeyError) as error:  # torch's ways of saying that shapes or names differ
+            reason = str(error).splitlines()[0]
+            raise RunError(
+                f"The checkpoint of step {self.step} does not fit this version's networks ({reason})."
+                " Resume the run with the version named in its environment.json, or start a new run."
+            ) from error
 
 
 def save_checkpoint(folder: Path, method: Method, *, step: int, keep: int) -> None:
@@ -79,14 +88,17 @@ def latest_checkpoint(folder: Path, *, device: torch.device) -> Checkpoint | Non
     for _, path in sorted(_checkpoints(folder), reverse=True):
         try:
             state = torch.load(path, map_location=device, weights_only=True)
-        except Exception as error:  # torch raises what the damage happens to cause
-            damaged.append(f"{path.name} ({type(error).__name__})")
+            schema = state["schema"]
+        except (MemoryError, torch.OutOfMemoryError, PermissionError):
+            raise  # it may well be whole
+        except Exception:  # torch raises what the damage happens to cause
+            damaged.append(path.name)
             continue
-        if state["schema"] > _SCHEMA:
+        if schema > _SCHEMA:
             raise RunError(f"{path} was written by a newer version of CISFA. Update this one to resume it.")
-        return Checkpoint(state["step"], state["networks"], state["optimisers"])
+        return Checkpoint(state["step"], state["networks"], state["optimisers"], tuple(damaged))
     if damaged:
-        raise RunError(f"No checkpoint in {folder} can be read: {', '.join(damaged)}. Start the run anew.")
+        raise RunError(f"No checkpoint in {folder} can be read ({', '.join(damaged)} damaged). Start a new run.")
     return None
 
 

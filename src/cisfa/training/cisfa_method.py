@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from cisfa.config import TrainingConfig
+from cisfa.errors import ConfigError
 from cisfa.losses.adversarial import discriminator_loss, fooling_loss
 from cisfa.losses.feature_contrast import feature_contrast
 from cisfa.losses.overlap_loss import dice_loss
@@ -32,7 +33,15 @@ class CisfaMethod:
             classes: Organs and background.
             target_range: Lowest and highest normalised intensity of the target's slices.
             device: Where to train.
+
+        Raises:
+            ConfigError: The batch is too small for the feature contrast.
         """
+        if config.feature_contrast.combination != "off" and config.optimiser.batch_size < 2:
+            raise ConfigError(
+                f"optimiser.batch_size is {config.optimiser.batch_size}; the feature contrast compares the slices of a"
+                " batch with each other. Choose at least 2, or feature_contrast.combination=off."
+            )
         widths = config.networks
         self.config = config
         self.autocast = autocast_for(config.optimiser, device)
@@ -86,7 +95,7 @@ class CisfaMethod:
         with frozen(self.slice_critic), self.autocast():
             synthetic, source_taps = self.generator.translate(batch.source)
             realness = self.slice_critic(synthetic)
-            adversary = fooling_loss(realness.float())
+        adversary = fooling_loss(realness.float())
         losses = {"generator adversary": adversary}
         loss = adversary
         if self.config.patch_contrast.enabled:
@@ -120,41 +129,43 @@ class CisfaMethod:
         """The "sequential" combination of the paper's table 3: eq (5) alone, before the segmenter's other losses."""
         with self.autocast():
             centre = self.segmenter.encode(torch.cat([batch.source, synthetic]))
-            loss = self._feature_contrast(*centre.chunk(2))
-        descend(loss, self.optimisers["encoder"])
-        return _detached({"feature contrast": loss})
+        loss = self._feature_contrast(*centre.chunk(2))
+        norm = descend(loss, self.optimisers["encoder"])
+        return _detached({"feature contrast": loss, "gradient of encoder": norm})
 
     def _update_segmenter(self, batch: Batch, synthetic: Tensor) -> dict[str, Tensor]:
         """Minimise L_seg, eq (6)."""
         settings = self.config.segmentation_adversary
         losses: dict[str, Tensor] = {}
-        with frozen(self.prediction_critic), self.autocast():
+        with self.autocast():
             logits, synthetic_centre = self.segmenter.segment(synthetic)
-            losses["dice"] = dice_loss(logits.float(), batch.labels)
-            loss = losses["dice"]
-            if self.config.feature_contrast.combination == "sum":
+        losses["dice"] = dice_loss(logits.float(), batch.labels)
+        loss = losses["dice"]
+        if self.config.feature_contrast.combination == "sum":
+            with self.autocast():
                 source_centre = self.segmenter.encode(batch.source)
-                losses["feature contrast"] = self._feature_contrast(source_centre, synthetic_centre)
-                loss = loss + losses["feature contrast"]
-            if settings.weight > 0:
+            losses["feature contrast"] = self._feature_contrast(source_centre, synthetic_centre)
+            loss = loss + losses["feature contrast"]
+        if settings.weight > 0:
+            with frozen(self.prediction_critic), self.autocast():
                 pushed = logits if settings.pushes == "synthetic" else self.segmenter(batch.target)
                 realness = self.prediction_critic(pushed.float().softmax(1))
-                losses["segmenter adversary"] = fooling_loss(realness.float())
-                loss = loss + settings.weight * losses["segmenter adversary"]
+            losses["segmenter adversary"] = fooling_loss(realness.float())
+            loss = loss + settings.weight * losses["segmenter adversary"]
         losses["gradient of segmenter"] = descend(loss, self.optimisers["segmenter"])
         return _detached(losses)
 
     def _feature_contrast(self, source_centre: Tensor, synthetic_centre: Tensor) -> Tensor:
-        z_source, z_synthetic = self.feature_head(torch.cat([source_centre, synthetic_centre])).chunk(2)
+        """Eq (5), in float32: means of normalised features differ by a few per cent, which bfloat16 would round."""
+        z_source, z_synthetic = self.feature_head(torch.cat([source_centre, synthetic_centre]).float()).chunk(2)
         return feature_contrast(z_source, z_synthetic, temperature=self.config.feature_contrast.temperature)
 
     def _update_discriminators(self, batch: Batch, synthetic: Tensor) -> dict[str, Tensor]:
         """Minimise eq (1) and eq (7), real and fake in one pass each."""
-        losses = {}
+        losses: dict[str, Tensor] = {}
         with self.autocast():
             real, fake = self.slice_critic(torch.cat([batch.target, synthetic])).float().chunk(2)
-        losses["slice discriminator"] = discriminator_loss(real, fake)
-        descend(losses["slice discriminator"], self.optimisers["slice discriminator"])
+        losses |= self._update_discriminator("slice discriminator", real, fake)
         settings = self.config.segmentation_adversary
         if settings.weight > 0:
             pair = [batch.target, synthetic] if settings.pushes == "synthetic" else [synthetic, batch.target]
@@ -162,9 +173,13 @@ class CisfaMethod:
                 with torch.no_grad():
                     predictions = self.segmenter(torch.cat(pair)).float().softmax(1)
                 real, fake = self.prediction_critic(predictions).float().chunk(2)
-            losses["prediction discriminator"] = discriminator_loss(real, fake)
-            descend(losses["prediction discriminator"], self.optimisers["prediction discriminator"])
-        return _detached(losses)
+            losses |= self._update_discriminator("prediction discriminator", real, fake)
+        return losses
+
+    def _update_discriminator(self, name: str, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
+        loss = discriminator_loss(real_logits, fake_logits)
+        norm = descend(loss, self.optimisers[name])
+        return _detached({name: loss, f"gradient of {name}": norm})
 
 
 def _detached(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -39,17 +39,22 @@ class Preview:
 
 
 class Method(Protocol):
-    """A training recipe: its networks, its optimisers, and one step of all of them.
+    """A training recipe: its networks, its optimisers, and one step of all of them."""
 
-    Attributes:
-        networks: By name; all that must be saved to go on later.
-        optimisers: By name, likewise.
-        segmenter: The network that goes into the bundle.
-    """
+    @property
+    def networks(self) -> Mapping[str, nn.Module]:
+        """By name; all that must be saved to go on later. "segmenter" is the one that goes into the bundle."""
+        ...
 
-    networks: Mapping[str, nn.Module]
-    optimisers: Mapping[str, torch.optim.Optimizer]
-    segmenter: Segmenter
+    @property
+    def optimisers(self) -> Mapping[str, torch.optim.Optimizer]:
+        """By name; likewise."""
+        ...
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """The network that goes into the bundle."""
+        ...
 
     def step(self, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
         """Update every network once.
@@ -59,7 +64,8 @@ class Method(Protocol):
             rng: The only source of randomness, on the CPU, so that a run can be repeated.
 
         Returns:
-            Name of each loss to its detached value.
+            Name of each loss to its detached value, and the norm of each optimiser's gradient: where all are finite,
+            so are the new weights.
         """
         ...
 

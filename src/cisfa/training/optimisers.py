@@ -18,7 +18,7 @@ def adam(modules: Iterable[nn.Module], config: OptimiserConfig) -> torch.optim.A
 def descend(loss: Tensor, optimiser: torch.optim.Optimizer) -> Tensor:
     """One update; returns the norm of the gradient over all of the optimiser's weights."""
     optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     gradients = [p.grad for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
     optimiser.step()
@@ -28,10 +28,11 @@ def descend(loss: Tensor, optimiser: torch.optim.Optimizer) -> Tensor:
 @contextmanager
 def frozen(*modules: nn.Module) -> Iterator[None]:
     """Let gradients pass through modules without computing those of their weights."""
-    for module in modules:
-        module.requires_grad_(False)
+    learning = [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for module in modules:
-            module.requires_grad_(True)
+        for parameter in learning:
+            parameter.requires_grad_(True)

@@ -1,7 +1,6 @@
 """Writes down what a run measures and shows: metrics.csv, TensorBoard, events.jsonl and preview pictures."""
 
 import csv
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -10,11 +9,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from cisfa.events import Event, Metric, Progress, Report, to_json_line
+from cisfa.events import Event, Metric, Progress, Report, from_json_line, to_json_line
 from cisfa.imaging.organs import Organ
 from cisfa.imaging.volume_files import write_whole
+from cisfa.training.curves import CurveFile
 from cisfa.training.method import Preview
-from cisfa.training.run_folder import RunFolder
+from cisfa.training.run_folder import RunFolder, write_text
 
 _SHOWN_SLICES = 4
 _GREY_RANGE = (-2.0, 4.0)  # z-scores shown as black and white
@@ -25,14 +25,12 @@ class Recorder:
 
     def __init__(self, folder: RunFolder, *, from_step: int, organs: tuple[Organ, ...], report: Report) -> None:
         """Args: the run; the step it goes on from; the organs, for their colours; who else hears events."""
-        from tensorboardX import SummaryWriter
-
         self._folder, self._report = folder, report
         self._colours = np.array([(0, 0, 0), *(organ.colour for organ in organs)], dtype=np.float32)
-        _keep_metrics_until(folder.metrics, from_step)
+        self._columns = _keep_metrics_until(folder.metrics, from_step)
         _keep_events_until(folder.events, from_step)
+        self._curves = CurveFile(folder.tensorboard, from_step=from_step)
         self._events = folder.events.open("a", encoding="utf-8", newline="\n")
-        self._tensorboard = SummaryWriter(str(folder.tensorboard), purge_step=from_step + 1)
 
     def __enter__(self) -> Self:
         """Use as a context manager."""
@@ -43,7 +41,7 @@ class Recorder:
     ) -> None:
         """Close all files."""
         self._events.close()
-        self._tensorboard.close()
+        self._curves.close()
 
     def progress(self, event: Progress) -> None:
         """Pass on how far the run is."""
@@ -52,14 +50,17 @@ class Recorder:
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Record losses and rates of a step."""
-        new = not self._folder.metrics.exists()
         with self._folder.metrics.open("a", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
-            if new:
-                writer.writerow(["step", *values])
-            writer.writerow([step, *(f"{value:.9g}" for value in values.values())])
+            if not self._columns:
+                self._columns = ["step", *values]
+                writer.writerow(self._columns)
+            # a run begun by an older version keeps its columns
+            row = {"step": str(step), **{name: f"{value:.9g}" for name, value in values.items()}}
+            writer.writerow([row.get(name, "") for name in self._columns])
         for name, value in values.items():
-            self._tensorboard.add_scalar(name, value, step)
+            self._curves.scalar(name, value, step=step)
+        self._curves.flush()
         event = Metric(step, dict(values))
         self._write_event(event)
         self._report(event)
@@ -68,7 +69,7 @@ class Recorder:
         """Write a picture: one row a slice, the method's columns side by side, predictions in the organs' colours."""
         picture = draw_preview(preview, self._colours)
         write_whole(self._folder.previews / f"step-{step:08d}.png", lambda path: _save_png(path, picture))
-        self._tensorboard.add_image("preview", picture, step, dataformats="HWC")
+        self._curves.picture("preview", picture, step=step)
 
     def _write_event(self, event: Event) -> None:
         self._events.write(to_json_line(event) + "\n")
@@ -105,35 +106,33 @@ def _save_png(path: Path, picture: NDArray[np.uint8]) -> None:
     imsave(path, picture, format="png")
 
 
-def _keep_metrics_until(path: Path, step: int) -> None:
-    if not path.exists():
-        return
-    with path.open(encoding="utf-8", newline="") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
-    # a kill can cut the last row short
-    kept = [row for row in rows if len(row) == len(header) and int(row[0]) <= step]
+def _keep_metrics_until(path: Path, step: int) -> list[str]:
+    """Drop rows after a step, and what a kill or a power cut left of others; returns the names of the columns."""
+    lines = _whole_lines(path)
+    header = next(csv.reader(lines[:1]), [])
+    kept = [line for line in lines[1:] if _step_of(line, columns=len(header)) <= step]
     if not kept:
-        path.unlink()
-        return
+        path.unlink(missing_ok=True)
+        return []
+    write_text(path, "\r\n".join([lines[0], *kept, ""]))
+    return header
 
-    def write(unfinished: Path) -> None:
-        with unfinished.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([header, *kept])
 
-    write_whole(path, write)
+def _step_of(line: str, *, columns: int) -> float:
+    """The step of a row of metrics; infinite for what is none."""
+    row = line.split(",")
+    return int(row[0]) if len(row) == columns and row[0].isdecimal() else float("inf")
 
 
 def _keep_events_until(path: Path, step: int) -> None:
     """Drop metric events after a step; progress that was made and lost stays, as what happened."""
+    events = [(line, from_json_line(line)) for line in _whole_lines(path)]
+    kept = [line for line, event in events if event and not (isinstance(event, Metric) and event.step > step)]
+    write_text(path, "".join(line + "\n" for line in kept))
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """The lines of a file, less a last one without its end."""
     if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            values = json.loads(line)
-        except ValueError:
-            continue
-        if values.get("event") != "metric" or values["step"] <= step:
-            kept.append(line)
-    text = "".join(line + "\n" for line in kept)
-    write_whole(path, lambda unfinished: unfinished.write_text(text, encoding="utf-8") and None)
+        return []
+    return path.read_text(encoding="utf-8", errors="replace").replace("\r\n", "\n").split("\n")[:-1]

@@ -1,12 +1,14 @@
 """The folder of one run: what stands where, and who may write there.
 
-``config.json`` settings · ``data.json`` counts, modalities and fingerprints of the cases · ``environment.json`` versions
-and hardware · ``events.jsonl`` progress · ``metrics.csv`` losses · ``tensorboard/`` the same as curves · ``previews/``
-pictures · ``checkpoints/`` resumable state. No file name, path or patient's name is recorded anywhere in it.
+``config.json`` settings · ``data.json`` counts, modalities and fingerprints of the cases · ``environment.json``
+versions and hardware · ``events.jsonl`` progress · ``metrics.csv`` losses · ``tensorboard/`` the same as curves ·
+``previews/`` pictures · ``checkpoints/`` resumable state · ``trained.json`` seconds spent. No file name, path, or name
+of a patient or a computer is recorded anywhere in it.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from cisfa.imaging.organs import Code, Organ
 from cisfa.imaging.volume_files import write_whole
 
 _SCHEMA = 1
+_UNFINISHED = ".writing-*"  # what write_whole leaves behind when the process is killed
+_LEFT_BY_FILE_BROWSERS = ("Thumbs.db", "desktop.ini")
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class RunData:
         source_slices: Number of source slices.
         target_slices: Likewise the target's.
         target_range: Lowest and highest normalised intensity of the target's slices.
+        source_label_fingerprints: SHA-256 of each source case's labels.
     """
 
     organs: tuple[Organ, ...]
@@ -45,6 +50,7 @@ class RunData:
     source_slices: int
     target_slices: int
     target_range: tuple[float, float]
+    source_label_fingerprints: tuple[str, ...] = ()
 
 
 class RunFolder:
@@ -64,21 +70,43 @@ class RunFolder:
         """True when a run was started here."""
         return (self.path / "config.json").is_file()
 
-    def lock(self) -> FileLock:
-        """A lock held while training; it goes when its process does, however that ends.
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder while training; a process that ends, however it does, lets go of it.
 
         Raises:
             RunError: Another process trains in this folder, or it cannot be written.
         """
+        lock = FileLock(self.path / ".lock")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock")
             lock.acquire(timeout=0)
         except Timeout:
-            raise RunError(f"Another process is training in {self.path}. Wait for it, or choose another folder.") from None
+            raise RunError(
+                f"Another process is training in {self.path}. Wait for it, or choose another folder."
+            ) from None
         except OSError as error:
             raise RunError(f"{self.path} cannot be written: {error.strerror}. Choose another folder.") from error
-        return lock
+        try:
+            yield
+        finally:
+            lock.release(force=True)
+
+    def require_startable(self) -> None:
+        """Make sure that a new run can be started here.
+
+        Raises:
+            RunError: The folder holds a run, or something else, already.
+        """
+        if self.exists:
+            raise RunError(
+                f"{self.path} already holds a run. Pass --resume to go on with it, or choose another folder."
+            )
+        if self.path.is_dir():
+            names = sorted(entry.name for entry in self.path.iterdir())
+            found = [name for name in names if name[0] != "." and name not in _LEFT_BY_FILE_BROWSERS]
+            if found:
+                raise RunError(f"{self.path} is not empty: it holds {found[0]}. Choose a new folder for the run.")
 
     def start(self, config: TrainingConfig) -> None:
         """Make the folder for a new run.
@@ -86,13 +114,15 @@ class RunFolder:
         Raises:
             RunError: It holds a run, or something else, already.
         """
-        if self.exists:
-            raise RunError(f"{self.path} already holds a run. Pass --resume to go on with it, or choose another folder.")
-        if self.path.is_dir() and any(entry.name != ".lock" for entry in self.path.iterdir()):
-            raise RunError(f"{self.path} is not empty. Choose a new folder for the run.")
+        self.require_startable()
+        self.write_config(config)
+
+    def prepare(self) -> None:
+        """Make the folders inside, and clear away what a killed process was still writing; only when locked."""
         for folder in (self.checkpoints, self.previews, self.tensorboard):
             folder.mkdir(parents=True, exist_ok=True)
-        self._write_json("config.json", {"schema": _SCHEMA, **to_json_values(config)})
+        for unfinished in self.path.rglob(_UNFINISHED):
+            unfinished.unlink(missing_ok=True)
 
     def read_config(self) -> TrainingConfig:
         """The settings the run was started with.
@@ -123,15 +153,16 @@ class RunFolder:
         """What the run learns from; None when it was ended before its cases were read."""
         if not (self.path / "data.json").is_file():
             return None
-        values = self._read_json("data.json")
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in self._read_json("data.json").items()
+        }
         try:
-            organs = tuple(_organ(entry) for entry in values.pop("organs"))
-            return RunData(
-                organs=organs,
-                **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()},
-            )
+            return RunData(**{**values, "organs": tuple(_organ(entry) for entry in values["organs"])})
         except (KeyError, TypeError) as error:
-            raise RunError(f"{self.path / 'data.json'} is damaged ({error}).") from error
+            raise RunError(
+                f"{self.path / 'data.json'} is damaged, or another version's ({error}). Start a new run."
+            ) from error
 
     def write_environment(self, environment: Mapping[str, Any]) -> None:
         """Record versions and hardware."""
@@ -143,25 +174,42 @@ class RunFolder:
 
     def trained_s(self) -> float:
         """Seconds spent training, over all times it was started."""
-        record = self.path / "trained.json"
-        return float(json.loads(record.read_text(encoding="utf-8"))["seconds"]) if record.is_file() else 0.0
+        return float(self._read_json("trained.json")["seconds"]) if (self.path / "trained.json").is_file() else 0.0
 
     def add_trained_s(self, seconds: float) -> None:
         """Count seconds spent training."""
         self._write_json("trained.json", {"seconds": round(self.trained_s() + seconds, 1)})
 
     def _write_json(self, name: str, values: Mapping[str, Any]) -> None:
-        text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-        write_whole(self.path / name, lambda unfinished: unfinished.write_text(text, encoding="utf-8") and None)
+        write_text(self.path / name, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
 
     def _read_json(self, name: str) -> dict[str, Any]:
         try:
-            values: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
+            values = json.loads((self.path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RunError(f"{self.path / name} cannot be read ({error}); the run folder is damaged.") from error
+        if not isinstance(values, dict):
+            raise RunError(f"{self.path / name} holds no JSON object; the run folder is damaged.")
         return values
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all.
+
+    Raises:
+        VolumeFileError: The folder cannot be written or the disk is full.
+    """
+
+    def write(unfinished: Path) -> None:
+        with unfinished.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+
+    write_whole(path, write)
+
+
 def _organ(values: Mapping[str, Any]) -> Organ:
-    codes = {name: Code(**values[name]) if values[name] else None for name in ("category", "type", "laterality")}
-    return Organ(values["name"], values["label"], tuple(values["colour"]), **codes)  # type: ignore[arg-type]
+    category, kind, side = (
+        Code(**code) if (code := values[name]) else None for name in ("category", "type", "laterality")
+    )
+    red, green, blue = values["colour"]
+    return Organ(values["name"], values["label"], (red, green, blue), category, kind, side)

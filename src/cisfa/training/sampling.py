@@ -35,7 +35,8 @@ class EndlessShuffle:
     def _order(self, epoch: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         if epoch not in self._orders:
             generator = np.random.default_rng([self._seed, _STREAMS[self._domain], epoch])
-            self._orders = {**{e: o for e, o in self._orders.items() if e == epoch - 1}, epoch: generator.permutation(self._count)}
+            before = {number: order for number, order in self._orders.items() if number == epoch - 1}
+            self._orders = {**before, epoch: generator.permutation(self._count)}
         return self._orders[epoch]
 
 
@@ -62,7 +63,8 @@ def augment(
         # outside a cropped body there is air: the border's own value, not zero, which is the mean of the body
         slices = F.grid_sample(slices, grid, mode="bilinear", padding_mode="border", align_corners=False)
         if labels is not None:
-            moved = F.grid_sample(labels[:, None].float(), grid, mode="nearest", padding_mode="zeros", align_corners=False)
+            as_slices = labels[:, None].float()
+            moved = F.grid_sample(as_slices, grid, mode="nearest", padding_mode="zeros", align_corners=False)
             labels = moved[:, 0].to(labels.dtype)
     if config.gamma:
         slices = _random_gamma(slices, config.gamma, rng)
@@ -70,10 +72,10 @@ def augment(
 
 
 def _random_affine(count: int, config: AugmentationConfig, rng: torch.Generator) -> Tensor:
-    """Matrices (count, 2, 3) for affine_grid, whose coordinates run from -1 to 1."""
+    """Matrices (count, 2, 3) for affine_grid: from places in the new slice to the old one, both from -1 to 1."""
     angle, scale, shift_x, shift_y = 2 * torch.rand((4, count), generator=rng) - 1
     angle = angle * math.radians(config.rotation_degrees)
-    factor = 1 + scale * config.scaling
+    factor = 1 / (1 + scale * config.scaling)
     rows = [
         torch.stack([factor * angle.cos(), -factor * angle.sin(), 2 * config.shift * shift_x], dim=1),
         torch.stack([factor * angle.sin(), factor * angle.cos(), 2 * config.shift * shift_y], dim=1),

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 
@@ -55,34 +54,36 @@ def run_training(
         CisfaError: Cases, settings or the folder cannot be used; see the parts.
     """
     with folder.lock():
-        config = _open(folder, config)
+        config = _settle(folder, config)
         entry = method_named(config.method)
         source, target = _read_domains(cases, config, entry, report)
         data = _describe_data(cases, config, source, target)
-        _require_same_data(folder.read_data(), data)
-        folder.write_data(data)
-        folder.write_environment(describe_environment(device))
-        method, done = _build(folder, entry, config, data, device)
+        if folder.exists:
+            _require_same_data(folder.read_data(), data)
+        method, done = _build(folder, entry, config, data, device, report)
+        # only now, so that cases or settings that cannot be used leave no run behind
+        _write_down(folder, config, data, device)
         steps = total_steps(config, len(source), len(target))
         if done >= steps:
             report(Notice(f"The run has done its {steps} steps already."))
             return
-        batches = Batches(config, source.to(device), target.to(device))
+        source = source.to(device)
+        target = target.to(device) if entry.has_target else replace(source, labels=None)
         started = time.monotonic()
         try:
             with Recorder(folder, from_step=done, organs=data.organs, report=report) as recorder:
+                batches = Batches(config, source, target)
                 train(method, batches, folder=folder, recorder=recorder, config=config, steps=(done, steps))
         finally:
             folder.add_trained_s(time.monotonic() - started)
 
 
-def _open(folder: RunFolder, config: TrainingConfig | None) -> TrainingConfig:
-    """The settings to train with, after starting the folder or comparing with what it holds."""
+def _settle(folder: RunFolder, config: TrainingConfig | None) -> TrainingConfig:
+    """The settings to train with, after comparing them with those of the run that the folder holds."""
     if not folder.exists:
         if config is None:
             raise RunError(f"{folder.path} holds no run to resume. Start one without --resume.")
-        method_named(config.method)
-        folder.start(config)
+        folder.require_startable()
         return config
     recorded = folder.read_config()
     if config is None or config == recorded:
@@ -92,8 +93,17 @@ def _open(folder: RunFolder, config: TrainingConfig | None) -> TrainingConfig:
             f"{folder.path} was started with other settings ({_difference(recorded, config)}). Resume it without"
             " settings, or start a new run; only schedule.* may change."
         )
-    folder.write_config(config)
     return config
+
+
+def _write_down(folder: RunFolder, config: TrainingConfig, data: RunData, device: torch.device) -> None:
+    if folder.exists:
+        folder.write_config(config)
+    else:
+        folder.start(config)
+    folder.prepare()
+    folder.write_data(data)
+    folder.write_environment(describe_environment(device))
 
 
 def _difference(recorded: TrainingConfig, config: TrainingConfig) -> str:
@@ -135,15 +145,14 @@ def _telling(report: Report, domain: str) -> Callable[[int, int], None]:
     return lambda done, count: report(Progress(f"reading {domain} cases", done / count))
 
 
-def _describe_data(
-    cases: TrainingCases, config: TrainingConfig, source: DomainSlices, target: DomainSlices
-) -> RunData:
+def _describe_data(cases: TrainingCases, config: TrainingConfig, source: DomainSlices, target: DomainSlices) -> RunData:
     return RunData(
         organs=cases.organs or organs_from_names(config.organs),
         source_modality=source.modality,
         target_modality=target.modality,
         source_fingerprints=source.fingerprints,
         target_fingerprints=target.fingerprints,
+        source_label_fingerprints=source.label_fingerprints,
         source_slices=len(source),
         target_slices=len(target),
         target_range=(float(target.voxels.min()), float(target.voxels.max())),
@@ -151,17 +160,31 @@ def _describe_data(
 
 
 def _require_same_data(recorded: RunData | None, data: RunData) -> None:
-    if recorded is not None and recorded != data:
-        raise RunError(
-            "These are not the cases the run was started with"
-            f" (then {len(recorded.source_fingerprints)} source and {len(recorded.target_fingerprints)} target cases,"
-            f" now {len(data.source_fingerprints)} and {len(data.target_fingerprints)}, or other voxels or organs)."
-            " Resume with the same folders, or start a new run."
+    if recorded is None or recorded == data:
+        return
+    differences = [
+        f"{what} ({len(before)} then, {len(now)} now)" if len(before) != len(now) else what
+        for what, before, now in (
+            ("source cases", recorded.source_fingerprints, data.source_fingerprints),
+            ("target cases", recorded.target_fingerprints, data.target_fingerprints),
+            ("labels of source cases", recorded.source_label_fingerprints, data.source_label_fingerprints),
+            ("organs", recorded.organs, data.organs),
         )
+        if before != now
+    ]
+    raise RunError(
+        f"The run was started with other {' and '.join(differences) or 'slices of these cases'}. Resume it with the"
+        " same folders, or start a new run."
+    )
 
 
 def _build(
-    folder: RunFolder, entry: MethodEntry, config: TrainingConfig, data: RunData, device: torch.device
+    folder: RunFolder,
+    entry: MethodEntry,
+    config: TrainingConfig,
+    data: RunData,
+    device: torch.device,
+    report: Report,
 ) -> tuple[Method, int]:
     """The method in its newest state, and the steps it has done."""
     seed_everything(config.seed)
@@ -170,4 +193,8 @@ def _build(
     if checkpoint is None:
         return method, 0
     checkpoint.restore(method)
+    if checkpoint.damaged:
+        report(
+            Notice(f"{' and '.join(checkpoint.damaged)} cannot be read; the run goes on from step {checkpoint.step}.")
+        )
     return method, checkpoint.step

@@ -2,7 +2,9 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +16,7 @@ from cisfa.errors import CaseError
 from cisfa.imaging.intensity import guess_modality
 from cisfa.imaging.organs import Organ
 from cisfa.imaging.preprocessing import Preprocessing
-from cisfa.imaging.volume import LabelMap
+from cisfa.imaging.volume import LabelMap, Volume
 from cisfa.imaging.volume_files import read_label_map, read_volume
 from cisfa.training.case_folder import CaseFiles
 
@@ -29,13 +31,15 @@ class DomainSlices:
         voxels: (slices, 1, rows, columns), z-scored by volume; float16, since hundreds of studies must fit in memory.
         labels: Class indices, (slices, rows, columns), uint8; None for a domain without labels.
         modality: How intensities were read.
-        fingerprints: SHA-256 of each case's voxels as stored, in the cases' order.
+        fingerprints: SHA-256 of each case's voxels as float32, whatever type they are stored in; in the cases' order.
+        label_fingerprints: SHA-256 of each case's labels; empty for a domain without.
     """
 
     voxels: Tensor
     labels: Tensor | None
     modality: Modality
     fingerprints: tuple[str, ...]
+    label_fingerprints: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Number of slices."""
@@ -44,7 +48,7 @@ class DomainSlices:
     def to(self, device: torch.device) -> "DomainSlices":
         """The same slices in a device's memory."""
         labels = None if self.labels is None else self.labels.to(device)
-        return DomainSlices(self.voxels.to(device), labels, self.modality, self.fingerprints)
+        return replace(self, voxels=self.voxels.to(device), labels=labels)
 
 
 def read_slices(
@@ -60,35 +64,43 @@ def read_slices(
     Args:
         cases: Those with a label map are read with it.
         config: The preprocessing, as for inference.
-        modality: How to read intensities; None takes what the first volume looks like.
+        modality: How to read intensities; None takes what the volumes look like.
         organs: Class i + 1 is organs[i].
         on_case: Called with the number of cases done and of all cases.
 
     Raises:
         VolumeFileError: A file cannot be used.
         GeometryError: A label map lies on another grid than its volume.
-        CaseError: A label map holds an unknown value or no organ at all, or two cases hold the same voxels.
+        CaseError: A label map holds an unknown value or no organ at all, two cases hold the same voxels, or the
+            modality is left to the volumes and they look different.
     """
-    if modality is None:
-        modality = guess_modality(read_volume(cases[0].volume).voxels)
-    preprocessing = Preprocessing(config, modality)
+    if not cases:
+        raise CaseError("There are no cases to read.")
     classes = _classes_of_values(organs)
-    slices, labels, fingerprints = [], [], []
+    settled: Modality = modality or guess_modality(read_volume(cases[0].volume).voxels)
+    preprocessing = Preprocessing(config, settled)
+    slices, labels, fingerprints, label_fingerprints = [], [], [], []
     for done, case in enumerate(cases, start=1):
         volume = read_volume(case.volume)
+        if modality is None:
+            _require_modality(settled, volume, path=case.volume)
         prepared = preprocessing.apply(volume)
         slices.append(prepared.voxels.astype(np.float16))
-        fingerprints.append(hashlib.sha256(np.ascontiguousarray(volume.voxels).tobytes()).hexdigest())
+        fingerprints.append(_fingerprint(volume.voxels, "<f4"))
         if case.labels is not None:
             label_map = read_label_map(case.labels)
             label_map.geometry.require_same_grid(volume.geometry, ours=str(case.labels), theirs=str(case.volume))
             in_classes = _as_classes(label_map, classes, str(case.labels))
             labels.append(preprocessing.apply_to_labels(in_classes, prepared.frame))
+            label_fingerprints.append(_fingerprint(label_map.voxels, "<u2"))
         on_case(done, len(cases))
     _require_distinct(fingerprints, [str(case.volume) for case in cases])
-    stacked = torch.from_numpy(np.concatenate(slices))[:, None]
     return DomainSlices(
-        stacked, torch.from_numpy(np.concatenate(labels)) if labels else None, modality, tuple(fingerprints)
+        voxels=torch.from_numpy(np.concatenate(slices))[:, None],
+        labels=torch.from_numpy(np.concatenate(labels)) if labels else None,
+        modality=settled,
+        fingerprints=tuple(fingerprints),
+        label_fingerprints=tuple(label_fingerprints),
     )
 
 
@@ -102,6 +114,20 @@ def require_no_shared_voxels(
     """
     fingerprints = [*source.fingerprints, *target.fingerprints]
     _require_distinct(fingerprints, [str(case.volume) for case in (*source_cases, *target_cases)])
+
+
+def _require_modality(settled: Modality, volume: Volume, *, path: Path) -> None:
+    """One volume read as the wrong modality would be trained on as noise, and nobody would notice."""
+    looks_like = guess_modality(volume.voxels)
+    if looks_like != settled:
+        raise CaseError(
+            f"{path} looks like {looks_like}, but the first case of its domain like {settled}. Keep one modality in a"
+            f" domain; if it is one, say which with --set source_modality={settled} or --set target_modality={settled}."
+        )
+
+
+def _fingerprint(voxels: NDArray[Any], dtype: str) -> str:
+    return hashlib.sha256(np.ascontiguousarray(voxels, dtype=dtype).tobytes()).hexdigest()
 
 
 def _require_distinct(fingerprints: Sequence[str], paths: Sequence[str]) -> None:

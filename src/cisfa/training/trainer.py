@@ -100,7 +100,8 @@ def train(
     try:
         for step in range(first, last):
             losses = method.step(batches.at(step), rng_of_step(config.seed, step, "method"))
-            values = {name: float(value) for name, value in losses.items()}
+            # one transfer from the device, not one for each loss
+            values = dict(zip(losses, torch.stack(list(losses.values())).tolist(), strict=True))
             done = step + 1
             _require_finite(values, done)
             if done % schedule.metrics_every == 0 or done == last:
@@ -124,13 +125,17 @@ def _require_finite(values: dict[str, float], step: int) -> None:
     wrong = [name for name, value in values.items() if not math.isfinite(value)]
     if wrong:
         raise TrainingDivergedError(
-            f"{wrong[0]} became {values[wrong[0]]} at step {step}: training has diverged. The last checkpoint is from"
-            " before; start again from it with a smaller optimiser.learning_rate or optimiser.precision=float32."
+            f"{wrong[0]} became {values[wrong[0]]} at step {step}: training has diverged. Start a new run with a"
+            " smaller optimiser.learning_rate, or with optimiser.precision=float32; the last checkpoint of this one is from"
+            " before and stays usable."
         )
 
 
 def seed_everything(seed: int) -> None:
-    """Make the networks' first weights, and everything on one device, repeatable."""
+    """Make the networks' first weights repeatable, and on a CPU everything else too.
+
+    A graphics card adds up gradients of padding and resampling in no fixed order, so there runs agree nearly.
+    """
     torch.manual_seed(seed)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True

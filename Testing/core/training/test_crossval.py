@@ -1,0 +1,134 @@
+"""Cross-validation over disjoint folds, from folders of cases to the report."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cisfa.cli.main import main
+from cisfa.errors import ConfigError
+from cisfa.imaging.geometry import Geometry
+from cisfa.imaging.volume import LabelMap, Volume
+from cisfa.imaging.volume_files import write_label_map, write_volume
+from cisfa.training.case_folder import CaseFiles
+from cisfa.training.crossval import folds_of
+
+SHAPE = (5, 36, 44)
+TINY = [
+    "preprocessing.size=32",
+    "networks.generator_width=2",
+    "networks.generator_blocks=1",
+    "networks.segmenter_width=2",
+    "networks.discriminator_width=2",
+    "schedule.steps=2",
+    "patch_contrast.patches=16",
+]
+
+
+def cases(count: int) -> list[CaseFiles]:
+    return [CaseFiles(f"case_{number:02d}", Path(f"case_{number:02d}.nii.gz"), None) for number in range(count)]
+
+
+def write_domain(folder: Path, prefix: str, *, count: int, seed: int) -> Path:
+    """Bright organ blobs in a noisy body, each patient different; CT-like when the prefix says so."""
+    rng = np.random.default_rng(seed)
+    geometry = Geometry.from_axes(SHAPE, spacing_mm=(6.0, 2.0, 1.5))
+    for number in range(count):
+        voxels = rng.normal(0, 20, SHAPE)
+        labels = np.zeros(SHAPE, dtype=np.uint8)
+        corner = rng.integers(8, 14, size=2)
+        for label in range(1, 5):
+            row, column = corner + ((label - 1) // 2 * 10, (label - 1) % 2 * 12)
+            labels[1:4, row : row + 6, column : column + 8] = label
+            voxels[1:4, row : row + 6, column : column + 8] += 30 * label
+        air = -1000 if prefix == "ct" else -100
+        voxels[:, :4], voxels[:, -4:] = air, air
+        voxels = voxels if prefix == "ct" else voxels + 100
+        write_volume(Volume(voxels.astype(np.int16), geometry), folder / "images" / f"{prefix}_{number}.nii.gz")
+        write_label_map(LabelMap(labels, geometry), folder / "labels" / f"{prefix}_{number}.nii.gz")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished cross-validation of two methods in two folds."""
+    folder = tmp_path_factory.mktemp("étude croisée")
+    write_domain(folder / "ct", "ct", count=2, seed=1)
+    write_domain(folder / "mr", "mr", count=3, seed=2)
+    assert main(arguments(folder)) == 0
+    return folder
+
+
+def arguments(folder: Path, *more: str) -> list[str]:
+    settings = [word for setting in TINY for word in ("--set", setting)]
+    return [
+        *("crossval", "--source", str(folder / "ct"), "--target", str(folder / "mr"), "--run", str(folder / "study")),
+        *("--folds", "2", "--methods", "source-only,supervised", "--device", "cpu", *settings, *more),
+    ]
+
+
+@pytest.mark.parametrize(("count", "folds"), [(15, 4), (4, 4), (7, 2)])
+def test_folds_are_disjoint_complete_and_of_nearly_equal_size(count: int, folds: int) -> None:
+    shared_out = folds_of(cases(count), folds, seed=3)
+    names = [case.name for fold in shared_out for case in fold]
+    assert sorted(names) == [case.name for case in cases(count)]
+    sizes = [len(fold) for fold in shared_out]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_folds_depend_on_the_seed_alone() -> None:
+    assert folds_of(cases(9), 3, seed=1) == folds_of(cases(9), 3, seed=1)
+    assert folds_of(cases(9), 3, seed=1) != folds_of(cases(9), 3, seed=2)
+
+
+@pytest.mark.parametrize("folds", [1, 5])
+def test_an_impossible_number_of_folds_is_refused(folds: int) -> None:
+    with pytest.raises(ConfigError, match="--folds"):
+        folds_of(cases(4), folds, seed=0)
+
+
+def test_every_target_case_is_scored_once_by_every_method(study: Path) -> None:
+    with (study / "study" / "report" / "scores.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    scored = {(row["method"], row["case"]) for row in rows}
+    assert scored == {(method, f"mr_{case}") for method in ("source-only", "supervised") for case in range(3)}
+    assert len(rows) == 2 * 3 * 4  # methods, cases, organs
+
+
+def test_no_case_is_segmented_by_a_model_that_learned_from_it(study: Path) -> None:
+    fold_folders = sorted((study / "study").glob("fold-*/supervised"))
+    assert len(fold_folders) == 2
+    held_out = [{path.name for path in (fold / "predictions").iterdir()} for fold in fold_folders]
+    learned = [json.loads((fold / "run" / "data.json").read_text(encoding="utf-8")) for fold in fold_folders]
+    assert held_out[0].isdisjoint(held_out[1])
+    for names, data in zip(held_out, learned, strict=True):
+        assert len(data["source_fingerprints"]) == 3 - len(names)
+    assert set(learned[0]["source_fingerprints"]).isdisjoint(learned[1]["source_fingerprints"])
+
+
+def test_the_mean_dice_of_each_fold_is_written(study: Path) -> None:
+    by_fold = json.loads((study / "study" / "report" / "folds.json").read_text(encoding="utf-8"))["mean_dice"]
+    assert set(by_fold) == {"source-only", "supervised"}
+    assert all(len(means) == 2 and all(0 <= mean <= 1 for mean in means) for means in by_fold.values())
+
+
+def test_a_finished_study_is_not_trained_again_when_resumed(study: Path) -> None:
+    checkpoints = {path: path.stat().st_mtime_ns for path in study.glob("study/fold-*/*/run/checkpoints/*.pt")}
+    assert len(checkpoints) == 4
+    assert main(arguments(study, "--resume")) == 0
+    assert {path: path.stat().st_mtime_ns for path in study.glob("study/fold-*/*/run/checkpoints/*.pt")} == checkpoints
+
+
+def test_a_folder_in_use_is_not_written_without_being_told(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments(study)) == 2
+    assert "--resume" in capsys.readouterr().err
+
+
+def test_an_unknown_method_is_refused_before_anything_is_trained(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments(study, "--methods", "cyclegan", "--run", str(tmp_path / "new"))) == 2
+    assert "cyclegan" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
