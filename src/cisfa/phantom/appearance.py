@@ -36,8 +36,8 @@ def _draw_ct(chance: Chance, contrast: float) -> Appearance:
     for tissue, look in CT_TISSUES.items():
         hu = chance.normal(look.level_hu, look.spread_hu)
         level[tissue] = _MIDDLE_HU + contrast * (hu - _MIDDLE_HU) if tissue in _SOFT else hu
-    # three patients in four have drunk contrast agent
-    gut_contrast_hu = chance.uniform(120.0, 260.0) if chance.happens(0.75) else 0.0
+    # all have drunk contrast agent, some more, some less
+    gut_contrast_hu = chance.uniform(90.0, 280.0)
     for tissue in (Tissue.STOMACH_CONTENT, Tissue.GUT_FLUID, Tissue.CHYME):
         level[tissue] += gut_contrast_hu * chance.uniform(0.6, 1.0)
     return Appearance(level, {tissue: look.grain_hu for tissue, look in CT_TISSUES.items()})

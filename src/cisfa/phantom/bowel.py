@@ -44,7 +44,13 @@ def stomach_parts(trunk: Trunk, chance: Chance) -> list[Part]:
 
 def intestine_parts(trunk: Trunk, chance: Chance) -> list[Part]:
     """Small bowel loops, colon and duodenum."""
-    duodenum = [(-24.0, -42.0, 14.0), (-44.0, -20.0, 8.0), (-44.0, -6.0, -18.0), (-22.0, -8.0, -38.0), (16.0, -10.0, -36.0)]
+    duodenum = [
+        (-24.0, -42.0, 14.0),
+        (-44.0, -20.0, 8.0),
+        (-44.0, -6.0, -18.0),
+        (-22.0, -8.0, -38.0),
+        (16.0, -10.0, -36.0),
+    ]
     return [
         *_small_bowel_parts(trunk, chance),
         *_colon_parts(trunk, chance),

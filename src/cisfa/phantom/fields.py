@@ -67,5 +67,6 @@ def between(values: NDArray[Any], nodes: NDArray[np.intp], count: int, *, axis: 
     shape = [1] * values.ndim
     shape[axis] = count
     weight = ((index - nodes[left]) / span).astype(values.dtype).reshape(shape)
-    start = np.take(values, left, axis=axis)
-    return start + weight * (np.take(values, right, axis=axis) - start)
+    start, end = np.take(values, left, axis=axis), np.take(values, right, axis=axis)
+    filled: NDArray[Any] = start + weight * (end - start)
+    return filled

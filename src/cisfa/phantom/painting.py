@@ -48,7 +48,11 @@ class Grid:
         slices, rows, columns = self.geometry.shape
         layer = (np.arange(self.layers) + 0.5) / self.layers - 0.5
         index = np.meshgrid(
-            np.arange(slices), layer * self.thickness_mm, lattice(rows, _STRIDE), lattice(columns, _STRIDE), indexing="ij"
+            np.arange(slices),
+            layer * self.thickness_mm,
+            lattice(rows, _STRIDE),
+            lattice(columns, _STRIDE),
+            indexing="ij",
         )
         matrix = self.geometry.index_to_lps
         normal = self.geometry.axes_lps[0]
@@ -130,9 +134,7 @@ def paint(parts: Sequence[Part], grid: Grid, appearance: Appearance, texture: Sc
     return painting
 
 
-def _paint(
-    shape: Shape, part: Part, painting: Painting, grid: Grid, appearance: Appearance, texture: Scalars
-) -> None:
+def _paint(shape: Shape, part: Part, painting: Painting, grid: Grid, appearance: Appearance, texture: Scalars) -> None:
     window = grid.window(shape.bounds)
     if window is None:
         return

@@ -140,7 +140,8 @@ def _with_table(hu: Scalars, grid: Grid, table_hu: float, chance: Chance) -> Sca
     depth = np.minimum(4.0 - np.abs(distance - radius), 215.0 - np.abs(at.x))
     depth = np.minimum(depth, at.y)
     covered = np.clip(grid.refined(depth)[:, 0] / np.float32(spacing) + np.float32(0.5), 0.0, 1.0)
-    return np.maximum(hu, -1000.0 + covered * (table_hu + 1000.0))
+    with_table: Scalars = np.maximum(hu, -1000.0 + covered * (table_hu + 1000.0))
+    return with_table
 
 
 def _ct_noise(hu: Scalars, grid: Grid, noise: np.random.Generator, *, sigma_hu: float) -> Scalars:
@@ -177,12 +178,11 @@ def _mr_noise(signal: Scalars, noise: np.random.Generator, *, sigma: float) -> S
     """Rician noise: the magnitude of a complex signal with normal noise in both its channels."""
     real = signal + np.float32(sigma) * noise.standard_normal(signal.shape, dtype=np.float32)
     imaginary = np.float32(sigma) * noise.standard_normal(signal.shape, dtype=np.float32)
-    return np.sqrt(np.square(real) + np.square(imaginary))
+    magnitude: Scalars = np.sqrt(np.square(real) + np.square(imaginary))
+    return magnitude
 
 
-def _stored(
-    voxels: Scalars, labels: NDArray[np.uint8], geometry: Geometry, domain: Domain
-) -> tuple[Volume, LabelMap]:
+def _stored(voxels: Scalars, labels: NDArray[np.uint8], geometry: Geometry, domain: Domain) -> tuple[Volume, LabelMap]:
     """Store the axes as such scanners' files do: CT with rows to the Anterior, MR downwards and columns first."""
     whole = np.rint(voxels).astype(np.int16)
     flips = (1,) if domain == "ct" else (0, 2)

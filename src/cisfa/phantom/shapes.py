@@ -7,6 +7,7 @@ need. Lengths are mm, places are those of :class:`~cisfa.phantom.fields.Points`.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -51,7 +52,8 @@ class Ellipsoid:
     def depth(self, at: Points) -> Scalars:
         """See :class:`Shape`; exact to first order at the surface."""
         x, y, z = at.x - self.centre[0], at.y - self.centre[1], at.z - self.centre[2]
-        inside, slope = np.zeros_like(x), np.full_like(x, 1e-12)
+        # not quite zero, so that the centre has a depth too: the shortest radius
+        inside, slope = np.full_like(x, 1e-12), np.full_like(x, 1e-12 / min(self.radii) ** 2)
         for (ax, ay, az), radius in zip(self.axes, self.radii, strict=True):
             along = (ax * x + ay * y + az * z) / radius
             square = along * along
@@ -84,7 +86,8 @@ class Capsule:
         length2 = max(dx * dx + dy * dy + dz * dz, 1e-6)
         along = np.clip((dx * x + dy * y + dz * z) / length2, 0.0, 1.0)
         distance = np.sqrt((x - along * dx) ** 2 + (y - along * dy) ** 2 + (z - along * dz) ** 2)
-        return self.start_radius + along * (self.end_radius - self.start_radius) - distance
+        depth: Scalars = self.start_radius + along * (self.end_radius - self.start_radius) - distance
+        return depth
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,8 @@ class Cylinder:
         ratio = np.sqrt(np.maximum(u + v - self.squareness * u * v, 1e-6))
         # the further out, the more square the level lines: never let a far corner come back inside
         ratio = np.where(u + v > 2.0, np.float32(1.5), ratio)
-        return (1.0 - ratio) * np.minimum(np.sqrt(x * x + y * y) / ratio, max(self.radii_xy))
+        depth: Scalars = (1.0 - ratio) * np.minimum(np.sqrt(x * x + y * y) / ratio, max(self.radii_xy))
+        return depth
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,8 @@ class Union:
         if self.blend_mm <= 0.0:
             return deeper
         meeting = np.maximum(1.0 - np.abs(one - other) / self.blend_mm, 0.0)
-        return deeper + np.square(meeting) * (self.blend_mm / 4.0)
+        deeper += np.square(meeting) * np.float32(self.blend_mm / 4.0)
+        return deeper
 
 
 @dataclass(frozen=True)
@@ -268,8 +273,7 @@ def tube(path: Sequence[Vector], radii: Sequence[float], *, pieces: int) -> tupl
     nodes = gaussian_filter1d(nodes, max(pieces / (4.0 * len(path)), 0.5), axis=0, mode="nearest")
     ends = [((float(x), float(y), float(z)), float(radius)) for x, y, z, radius in nodes]
     return tuple(
-        Capsule(start, end, start_radius, end_radius)
-        for (start, start_radius), (end, end_radius) in zip(ends[:-1], ends[1:], strict=True)
+        Capsule(start, end, start_radius, end_radius) for (start, start_radius), (end, end_radius) in pairwise(ends)
     )
 
 

@@ -1,10 +1,9 @@
-"""What each tissue looks like in a CT-like and in a T2-SPIR-like MR scan, and how much that differs between patients."""
+"""What each tissue looks like in a CT-like and in a T2-SPIR-like MR scan, and how much patients differ."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
-
 
 Domain = Literal["ct", "mr"]
 
@@ -141,9 +140,9 @@ MR_TISSUES: Mapping[Tissue, MrTissue] = {
     Tissue.AIR: MrTissue(0.0, 0.0, 0.0),
     Tissue.TABLE: MrTissue(0.0, 0.0, 0.0),
     Tissue.SKIN: MrTissue(95.0, 0.2, 0.1),
-    Tissue.SUBCUTANEOUS_FAT: MrTissue(85.0, 0.3, 0.15),
-    Tissue.VISCERAL_FAT: MrTissue(92.0, 0.25, 0.2),
-    Tissue.MUSCLE: MrTissue(100.0, 0.14, 0.12),
+    Tissue.SUBCUTANEOUS_FAT: MrTissue(64.0, 0.3, 0.15),
+    Tissue.VISCERAL_FAT: MrTissue(70.0, 0.25, 0.2),
+    Tissue.MUSCLE: MrTissue(82.0, 0.14, 0.12),
     Tissue.CORTICAL_BONE: MrTissue(22.0, 0.2, 0.2),
     Tissue.MARROW: MrTissue(120.0, 0.25, 0.1),
     Tissue.DISC: MrTissue(190.0, 0.45, 0.1),
@@ -155,7 +154,7 @@ MR_TISSUES: Mapping[Tissue, MrTissue] = {
     Tissue.ARTERY: MrTissue(45.0, 0.5, 0.2),
     Tissue.VEIN: MrTissue(170.0, 0.6, 0.15),
     Tissue.PORTAL_VEIN: MrTissue(330.0, 0.4, 0.1),
-    Tissue.LIVER: MrTissue(190.0, 0.14, 0.08),
+    Tissue.LIVER: MrTissue(172.0, 0.14, 0.08),
     Tissue.SPLEEN: MrTissue(450.0, 0.14, 0.06),
     Tissue.RENAL_CORTEX: MrTissue(340.0, 0.12, 0.07),
     Tissue.RENAL_MEDULLA: MrTissue(640.0, 0.1, 0.07),

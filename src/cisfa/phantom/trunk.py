@@ -14,7 +14,6 @@ from cisfa.phantom.part import Part
 from cisfa.phantom.shapes import (
     EVERYWHERE,
     Box,
-    Capsule,
     Clumps,
     Cylinder,
     Ellipsoid,
@@ -28,13 +27,13 @@ from cisfa.phantom.shapes import (
     tube,
     turned,
 )
+from cisfa.phantom.spine import VERTEBRA_MM, spine_parts
 from cisfa.phantom.tissues import Tissue
-
-VERTEBRA_MM = 36.0
-"""From one disc to the next, and so from one rib to the next."""
 
 _BACK_OF_RIBS_MM = 80.0
 _RIB_SLOPE = 0.55
+# nothing lower than this can reach the diaphragm
+_BELOW_LUNGS_MM = 10.0
 # the spine and so the back of the cavity keep their place; a deeper trunk reaches further forward
 _BACK_OF_CAVITY_MM = 83.0
 
@@ -60,7 +59,10 @@ class Trunk:
 
     def fitted(self, shape: Shape, *, gap_mm: float = 2.0) -> Shape:
         """The part of a shape that lies in the abdomen, clear of its wall and of the diaphragm."""
-        return Intersection((shape, Grown(self.cavity, -gap_mm), Grown(self.below_diaphragm, -gap_mm)))
+        hulls = [Grown(self.cavity, -gap_mm)]
+        if shape.bounds[1, 2] > _BELOW_LUNGS_MM:
+            hulls.append(Grown(self.below_diaphragm, -gap_mm))
+        return Intersection((shape, *hulls))
 
 
 def draw_trunk(chance: Chance) -> Trunk:
@@ -151,7 +153,10 @@ def back_parts(trunk: Trunk, chance: Chance) -> list[Part]:
         Part(Tissue.VISCERAL_FAT, tuple(Cylinder((side * 27.0, 66.0), (0.9, 12.0)) for side in sides)),
         Part(
             Tissue.MUSCLE,
-            tuple(Ellipsoid((side * 63.0, 60.0, -50.0), (20.0, 9.0 * bulk, 75.0), turned(0, 0, -side * 25)) for side in sides),
+            tuple(
+                Ellipsoid((side * 63.0, 60.0, -50.0), (20.0, 9.0 * bulk, 75.0), turned(0, 0, -side * 25))
+                for side in sides
+            ),
         ),
         Part(
             Tissue.MUSCLE,
@@ -161,110 +166,12 @@ def back_parts(trunk: Trunk, chance: Chance) -> list[Part]:
                 for piece in tube([(side * x, y, z) for x, y, z in psoas_path], psoas_radii, pieces=6)
             ),
         ),
-        *_spine_parts(chance),
+        *spine_parts(chance),
     ]
 
 
 def _erector(side: float, bulk: float) -> Shape:
     return Cylinder((side * 33.0, 71.0), (31.0 * bulk, 21.0 * bulk), 0.3)
-
-
-def _spine_parts(chance: Chance) -> list[Part]:
-    curve = _Curve(chance.normal(0.0, 5.0), chance.normal(7.0, 3.0))
-    wide, deep = chance.normal(23.0, 1.5), chance.normal(17.0, 1.2)
-    column = Cylinder((0.0, 30.0), (wide, deep), 0.15)
-    body_slab = _Slab(13.5)
-    canal = Cylinder((0.0, 55.0), (10.5, 8.0))
-    arch = Union(
-        (
-            Intersection((Outside(Grown(canal, 1.0)), Cylinder((0.0, 55.0), (20.0, 14.0)), _Slab(11.0))),
-            Ellipsoid((0.0, 75.0, -7.0), (3.6, 14.0, 11.0)),
-            Capsule((-31.0, 59.0, 2.0), (31.0, 59.0, 2.0), 4.0, 4.0),
-            Capsule((-17.0, 45.0, 5.0), (-17.0, 56.0, 5.0), 5.0, 5.0),
-            Capsule((17.0, 45.0, 5.0), (17.0, 56.0, 5.0), 5.0, 5.0),
-        )
-    )
-    cord = Ellipsoid((0.0, 55.0, 165.0), (5.5, 4.2, 155.0))
-
-    def along(shape: Shape) -> tuple[Shape]:
-        return (_Repeated(shape, curve),)
-
-    return [
-        Part(Tissue.DISC, along(Grown(column, 1.0))),
-        Part(Tissue.CORTICAL_BONE, along(Intersection((column, body_slab)))),
-        Part(Tissue.MARROW, along(Intersection((Grown(column, -1.8), Grown(body_slab, -1.5))))),
-        Part(Tissue.CORTICAL_BONE, along(Intersection((arch, Outside(canal))))),
-        Part(Tissue.MARROW, along(Intersection((Grown(arch, -1.6), Outside(Grown(canal, 2.0)))))),
-        Part(Tissue.VISCERAL_FAT, along(canal)),
-        Part(Tissue.SPINAL_FLUID, along(Grown(canal, -2.0))),
-        Part(Tissue.SPINAL_CORD, (_Curved(cord, curve),)),
-    ]
-
-
-@dataclass(frozen=True)
-class _Curve:
-    """How far the spine bends: to the side (scoliosis) and to the front (lordosis), mm."""
-
-    aside_mm: float
-    forward_mm: float
-
-    def straightened(self, at: Points) -> Points:
-        return Points(
-            at.x - self.aside_mm * np.sin(at.z / 95.0),
-            at.y + self.forward_mm * np.cos((at.z + 40.0) / 75.0) - self.forward_mm * 0.5,
-            at.z,
-        )
-
-
-@dataclass(frozen=True)
-class _Curved:
-    """A shape that follows the bends of the spine."""
-
-    shape: Shape
-    curve: _Curve
-
-    @property
-    def bounds(self) -> Box:
-        reach = np.array([abs(self.curve.aside_mm), 1.5 * abs(self.curve.forward_mm), 0.0])
-        low, high = self.shape.bounds
-        return np.stack([low - reach, high + reach])
-
-    def depth(self, at: Points) -> Scalars:
-        return self.shape.depth(self.curve.straightened(at))
-
-
-@dataclass(frozen=True)
-class _Repeated:
-    """A shape around z = 0 that comes again with every vertebra, along the bends of the spine."""
-
-    shape: Shape
-    curve: _Curve
-
-    @property
-    def bounds(self) -> Box:
-        box = _Curved(self.shape, self.curve).bounds.copy()
-        box[:, 2] = EVERYWHERE[:, 2]
-        return box
-
-    def depth(self, at: Points) -> Scalars:
-        x, y, z = self.curve.straightened(at)
-        # the origin is level with a disc, so vertebrae stand half a period off
-        from_middle = np.mod(z, VERTEBRA_MM) - VERTEBRA_MM / 2.0
-        return self.shape.depth(Points(x, y, from_middle))
-
-
-@dataclass(frozen=True)
-class _Slab:
-    """What lies within some mm of z = 0."""
-
-    half_mm: float
-
-    @property
-    def bounds(self) -> Box:
-        return EVERYWHERE
-
-    def depth(self, at: Points) -> Scalars:
-        return self.half_mm - np.abs(at.z)
 
 
 @dataclass(frozen=True)
@@ -279,7 +186,7 @@ class _Sheet:
         return EVERYWHERE
 
     def depth(self, at: Points) -> Scalars:
-        return self.half_mm - np.abs(self.shape.depth(at))
+        return np.float32(self.half_mm) - np.abs(self.shape.depth(at))
 
 
 @dataclass(frozen=True)
@@ -311,4 +218,7 @@ class _Ribs:
         front = np.where(above_twelfth < 1.0, 40.0, np.where(above_twelfth < 2.0, 5.0, -48.0))
         if self.cartilage:
             front = np.where(above_twelfth < 2.0, front, -85.0)
-        return np.minimum(np.minimum(rod, at.y - front.astype(np.float32)), np.abs(at.x) - 34.0)
+        behind_its_end = at.y - front.astype(np.float32)
+        beside_the_spine = np.abs(at.x) - np.float32(34.0)
+        depth: Scalars = np.minimum(np.minimum(rod, behind_its_end), beside_the_spine)
+        return depth

@@ -57,7 +57,9 @@ def liver_vessel_parts(chance: Chance) -> list[Part]:
     portal = [
         *_vessel([_PORTA, right], 5.0),
         *_vessel([_PORTA, left, chance.near((4.0, -54.0, 78.0), 4.0)], 4.0),
-        *_branches(right, [(-96.0, -50.0, 58.0), (-106.0, 26.0, 74.0), (-100.0, 16.0, 20.0), (-86.0, -36.0, 22.0)], chance),
+        *_branches(
+            right, [(-96.0, -50.0, 58.0), (-106.0, 26.0, 74.0), (-100.0, 16.0, 20.0), (-86.0, -36.0, 22.0)], chance
+        ),
     ]
     hepatic = [
         piece

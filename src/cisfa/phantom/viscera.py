@@ -55,7 +55,9 @@ def liver_lesion_parts(chance: Chance) -> list[Part]:
 def spleen_parts(trunk: Trunk, chance: Chance) -> list[Part]:
     """The spleen, a slice of melon between stomach, kidney and ribs."""
     size = chance.ratio(0.12)
-    x, y, z = chance.near((98.0, 38.0, 60.0), 6.0)
+    # it leans on the ribs, however wide the patient
+    from_ribs = trunk.muscle.radii_xy[0] - trunk.wall_mm - 36.0
+    x, y, z = chance.normal(from_ribs, 3.0), chance.normal(38.0, 4.0), chance.normal(60.0, 6.0)
     melon = Ellipsoid(
         (x, y, z),
         (27.0 * size, 50.0 * size, chance.normal(54.0, 6.0) * size),
@@ -79,7 +81,7 @@ def kidney_parts(trunk: Trunk, chance: Chance) -> list[Part]:
     for number, (label, side, place) in enumerate(
         [(Label.RIGHT_KIDNEY, -1.0, (-57.0, 34.0, -12.0)), (Label.LEFT_KIDNEY, 1.0, (59.0, 34.0, 2.0))], start=1
     ):
-        x, y, z = chance.near(place, 6.0)
+        x, y, z = chance.normal(place[0], 3.0), chance.normal(place[1], 3.0), chance.normal(place[2], 9.0)
         drop = chance.uniform(25.0, 40.0) if number == low_side else 0.0
         kidney = _Kidney(label, side, (x + side * drop * 0.15, y, z - drop), size * chance.ratio(0.07))
         parts += kidney.parts(trunk, chance, fat_mm=fat_mm, thickness_mm=thickness)
@@ -147,9 +149,7 @@ class _Kidney:
             chance.normal(-10.0, 5.0), self.side * chance.normal(-14.0, 5.0), self.side * chance.normal(-32.0, 8.0)
         )
         radii = (31.0 * self.size, (25.0 + thickness_mm) * self.size, 57.0 * self.size)
-        bean = Rough(
-            Ellipsoid(self.centre, radii, axes), Waves.random(chance, shortest_mm=40.0, longest_mm=90.0), 1.0
-        )
+        bean = Rough(Ellipsoid(self.centre, radii, axes), Waves.random(chance, shortest_mm=40.0, longest_mm=90.0), 1.0)
         hilum = self._at(axes, 15.0)
         sinus = Ellipsoid(hilum, (16.0 * self.size, 8.5 * self.size, 26.0 * self.size), axes)
         calyces = Waves.random(chance, shortest_mm=13.0, longest_mm=24.0)
