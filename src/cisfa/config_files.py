@@ -90,7 +90,7 @@ def from_json_values(kind: type[Config], values: Mapping[str, Any], *, at: str =
     hints = get_type_hints(kind)
     for name in values:
         if name not in hints:
-            raise ConfigError(_unknown(f"{at}{name}", [f"{at}{known}" for known in hints]))
+            raise ConfigError(_unknown(name, list(hints), at=at))
     for name in _fields_without_default(kind):
         if name not in values:
             raise ConfigError(f"The setting {at}{name} is missing.")
@@ -190,10 +190,10 @@ def _read_json(path: Path) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in ("about", "schema")}
 
 
-def _unknown(name: str, known: list[str]) -> str:
+def _unknown(name: str, known: list[str], *, at: str) -> str:
     close = difflib.get_close_matches(name, known, n=1)
-    hint = f" Did you mean {close[0]}?" if close else f" Known here: {', '.join(known)}."
-    return f"There is no setting {name}.{hint}"
+    hint = f" Did you mean {at}{close[0]}?" if close else f" Known here: {', '.join(at + one for one in known)}."
+    return f"There is no setting {at}{name}.{hint}"
 
 
 def _wrong(name: str, value: Any, expected: str) -> str:

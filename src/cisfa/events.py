@@ -99,9 +99,9 @@ def from_json_line(line: str) -> Event | None:
     kind = _KINDS.get(str(values.pop("event", "")))
     if kind is None:
         return None
-    if kind is Finished:
-        values["outputs"] = tuple(values.get("outputs", ()))
     try:
+        if kind is Finished:
+            values["outputs"] = tuple(values.get("outputs", ()))
         return kind(**values)
     except TypeError:
         return None

@@ -45,7 +45,7 @@ def test_settings_data_and_time_come_back_as_they_were_written(folder: RunFolder
 
 
 def test_a_run_is_not_started_over_another(folder: RunFolder, tiny: Tiny) -> None:
-    with pytest.raises(RunError, match="already holds a run. Pass --resume"):
+    with pytest.raises(RunError, match=r"already holds a run\. Pass --resume"):
         folder.start(tiny("seed=9"))
     assert folder.read_config() == tiny()
 

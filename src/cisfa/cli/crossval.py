@@ -40,10 +40,11 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     from cisfa.config_files import DEFAULT_PRESET, compose
     from cisfa.evaluation.contours import ContourCase
     from cisfa.evaluation.report import write_report
-    from cisfa.imaging.volume_files import read_label_map, read_volume, write_whole
+    from cisfa.imaging.volume_files import read_label_map, read_volume
     from cisfa.inference.device import choose_device
     from cisfa.training.case_folder import labelled_cases, organs_beside, require_different_patients
     from cisfa.training.crossval import Study, cross_validate, prediction_of, scores_by_fold
+    from cisfa.training.run_folder import write_text
 
     config = compose(
         preset=arguments.preset or DEFAULT_PRESET, file=arguments.config, assignments=arguments.assignments
@@ -67,5 +68,5 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     )
     by_fold = json.dumps({"mean_dice": scores_by_fold(scores, study)}, indent=2) + "\n"
     folds = arguments.run / "report" / "folds.json"
-    write_whole(folds, lambda path: path.write_text(by_fold, encoding="utf-8") and None)
+    write_text(folds, by_fold)
     report(Finished(tuple(str(path) for path in (*outputs, folds))))

@@ -15,7 +15,8 @@ from cisfa.phantom.tissues import Appearance, Label, Tissue
 
 Window = tuple[slice, slice, slice, slice]
 
-_STRIDE = 8
+# nodes of the coarse lattice lie so far apart: far less than the shortest bend of a body
+_CELL_MM = 12.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,17 +44,18 @@ class Grid:
         return slices, self.layers, rows, columns
 
     @cached_property
+    def nodes(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The rows and the columns of the coarse lattice."""
+        _, rows, columns = self.geometry.shape
+        stride = max(int(_CELL_MM / max(self.geometry.spacing_mm[1:])), 1)
+        return lattice(rows, stride), lattice(columns, stride)
+
+    @cached_property
     def coarse(self) -> Points:
         """Where the voxels of a coarse lattice lie among the parts, (slices, layers, some rows, some columns)."""
-        slices, rows, columns = self.geometry.shape
         layer = (np.arange(self.layers) + 0.5) / self.layers - 0.5
-        index = np.meshgrid(
-            np.arange(slices),
-            layer * self.thickness_mm,
-            lattice(rows, _STRIDE),
-            lattice(columns, _STRIDE),
-            indexing="ij",
-        )
+        slices = np.arange(self.geometry.shape[0])
+        index = np.meshgrid(slices, layer * self.thickness_mm, *self.nodes, indexing="ij")
         matrix = self.geometry.index_to_lps
         normal = self.geometry.axes_lps[0]
         at = [
@@ -74,27 +76,27 @@ class Grid:
 
     def refined(self, values: Scalars) -> Scalars:
         """Interpolate values on the coarse lattice to all rows and columns."""
-        _, _, rows, columns = self.shape
-        values = between(values, lattice(columns, _STRIDE), columns, axis=-1)
-        return between(values, lattice(rows, _STRIDE), rows, axis=-2)
+        _, rows, columns = self.geometry.shape
+        row_nodes, column_nodes = self.nodes
+        return between(between(values, column_nodes, columns, axis=-1), row_nodes, rows, axis=-2)
 
     def window(self, box: Box) -> Window | None:
         """The smallest block of voxels that holds a box in the parts' mm; None where it lies outside the scan."""
-        cell_mm = 1.5 * _STRIDE * max(self.geometry.spacing_mm[1:])
+        # the nodes on both sides of a box's edge, in a body that bends and is up to half as large again
+        margin = 1.5 * _CELL_MM
         inside = np.ones(self.coarse.x.shape, bool)
-        for values, low, high, margin in zip(self.coarse, *box, (cell_mm, cell_mm, 0.5 * cell_mm), strict=True):
+        for values, low, high in zip(self.coarse, *box, strict=True):
             if np.isfinite(low):
                 inside &= values >= low - margin
             if np.isfinite(high):
                 inside &= values <= high + margin
-        slices, layers, rows, columns = self.shape
         ranges = []
-        for axis, nodes in ((0, np.arange(slices)), (2, lattice(rows, _STRIDE)), (3, lattice(columns, _STRIDE))):
+        for axis, nodes in ((0, np.arange(self.geometry.shape[0])), (2, self.nodes[0]), (3, self.nodes[1])):
             hit = np.flatnonzero(inside.any(axis=tuple(other for other in range(4) if other != axis)))
             if hit.size == 0:
                 return None
             ranges.append(slice(int(nodes[hit[0]]), int(nodes[hit[-1]]) + 1))
-        return ranges[0], slice(0, layers), ranges[1], ranges[2]
+        return ranges[0], slice(0, self.layers), ranges[1], ranges[2]
 
 
 @dataclass(frozen=True, eq=False)

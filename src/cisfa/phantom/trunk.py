@@ -32,8 +32,10 @@ from cisfa.phantom.tissues import Tissue
 
 _BACK_OF_RIBS_MM = 80.0
 _RIB_SLOPE = 0.55
-# nothing lower than this can reach the diaphragm
-_BELOW_LUNGS_MM = 10.0
+# which end of a box each of its eight corners has along (x, y, z)
+_CORNERS = np.indices((2, 2, 2)).reshape(3, 8).T
+# how far the diaphragm's roughness may reach inwards
+_DOME_CREST_MM = 4.0
 # the spine and so the back of the cavity keep their place; a deeper trunk reaches further forward
 _BACK_OF_CAVITY_MM = 83.0
 
@@ -47,22 +49,27 @@ class Trunk:
         body: The skin's outer surface.
         muscle: The outer surface of the muscular wall.
         cavity: The wall's inner surface.
+        domes: What together makes up the abdominal side of the diaphragm, before it is blended and roughened.
         below_diaphragm: The abdominal side of the diaphragm.
+        wall_mm: Thickness of the muscular wall.
     """
 
     outline: Cylinder
     body: Shape
     muscle: Cylinder
-    cavity: Shape
+    cavity: Cylinder
+    domes: tuple[Ellipsoid | HalfSpace, ...]
     below_diaphragm: Shape
     wall_mm: float
 
     def fitted(self, shape: Shape, *, gap_mm: float = 2.0) -> Shape:
         """The part of a shape that lies in the abdomen, clear of its wall and of the diaphragm."""
-        hulls = [Grown(self.cavity, -gap_mm)]
-        if shape.bounds[1, 2] > _BELOW_LUNGS_MM:
+        hulls: list[Shape] = []
+        if not _holds((self.cavity,), shape.bounds, gap_mm):
+            hulls.append(Grown(self.cavity, -gap_mm))
+        if not _holds(self.domes, shape.bounds, gap_mm + _DOME_CREST_MM):
             hulls.append(Grown(self.below_diaphragm, -gap_mm))
-        return Intersection((shape, *hulls))
+        return Intersection((shape, *hulls)) if hulls else shape
 
 
 def draw_trunk(chance: Chance) -> Trunk:
@@ -79,21 +86,20 @@ def draw_trunk(chance: Chance) -> Trunk:
         (half_width + wall + fat * 0.9, half_depth + wall + fat * (1.0 + front) / 2.0),
         squareness,
     )
-    domes = Union(
-        (
-            Ellipsoid(chance.near((-68.0, -8.0, 22.0), 3.0), (84.0, 106.0, chance.normal(101.0, 6.0))),
-            Ellipsoid(chance.near((66.0, -8.0, 18.0), 3.0), (86.0, 106.0, chance.normal(96.0, 6.0))),
-            Ellipsoid((0.0, -18.0, 18.0), (92.0, 90.0, 88.0)),
-            HalfSpace((0.0, 0.0, 24.0), (0.0, 0.0, 1.0)),
-        ),
-        blend_mm=12.0,
+    domes = (
+        Ellipsoid(chance.near((-68.0, -8.0, 22.0), 3.0), (84.0, 106.0, chance.normal(101.0, 6.0))),
+        Ellipsoid(chance.near((66.0, -8.0, 18.0), 3.0), (86.0, 106.0, chance.normal(96.0, 6.0))),
+        Ellipsoid((0.0, -18.0, 18.0), (92.0, 90.0, 88.0)),
+        HalfSpace((0.0, 0.0, 24.0), (0.0, 0.0, 1.0)),
     )
+    dome_waves = Waves.random(chance, shortest_mm=70.0, longest_mm=160.0)
     return Trunk(
         outline=body,
         body=Rough(body, Waves.random(chance, shortest_mm=110.0, longest_mm=260.0), chance.normal(1.8, 0.4)),
         muscle=Cylinder((0.0, middle_y), (half_width + wall, half_depth + wall), squareness),
         cavity=Cylinder((0.0, middle_y), (half_width, half_depth), squareness),
-        below_diaphragm=Rough(domes, Waves.random(chance, shortest_mm=70.0, longest_mm=160.0), 1.2),
+        domes=domes,
+        below_diaphragm=Rough(Union(domes, blend_mm=12.0), dome_waves, 1.2),
         wall_mm=wall,
     )
 
@@ -172,6 +178,14 @@ def back_parts(trunk: Trunk, chance: Chance) -> list[Part]:
 
 def _erector(side: float, bulk: float) -> Shape:
     return Cylinder((side * 33.0, 71.0), (31.0 * bulk, 21.0 * bulk), 0.3)
+
+
+def _holds(hulls: tuple[Shape, ...], box: Box, margin_mm: float) -> bool:
+    """True when a box lies wholly in one of several convex hulls, so that the hull need not be drawn for it."""
+    if not np.isfinite(box).all():
+        return False
+    corners = Points(*box.astype(np.float32)[_CORNERS, (0, 1, 2)].T)
+    return any(bool((hull.depth(corners) >= margin_mm).all()) for hull in hulls)
 
 
 @dataclass(frozen=True)

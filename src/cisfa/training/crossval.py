@@ -125,7 +125,8 @@ class _Part:
         options = PredictionOptions(trust_modality=True)  # the modality was settled when the cases were read
         predictor = Predictor(open_bundle(bundle), device, options, report)
         for case in self.held_out:
-            write_label_map(predictor.segment(read_volume(case.volume)), self.prediction(case))
+            label_map = predictor.segment(read_volume(case.volume))
+            write_label_map(label_map, self.prediction(case), like=case.volume)
 
     def _training_cases(self) -> TrainingCases:
         """Labelled target cases where the target's own labels are to be learned, unlabelled ones elsewhere."""
