@@ -40,7 +40,7 @@ def write_domain(folder: Path, prefix: str, *, count: int, seed: int) -> Path:
         labels = np.zeros(SHAPE, dtype=np.uint8)
         corner = rng.integers(8, 14, size=2)
         for label in range(1, 5):
-            row, column = corner + ((label - 1) // 2 * 10, (label - 1) % 2 * 12)
+            row, column = corner[0] + (label - 1) // 2 * 10, corner[1] + (label - 1) % 2 * 12
             labels[1:4, row : row + 6, column : column + 8] = label
             voxels[1:4, row : row + 6, column : column + 8] += 30 * label
         air = -1000 if prefix == "ct" else -100

@@ -36,6 +36,7 @@ def add_settings_arguments(parser: argparse.ArgumentParser, *, with_method: bool
 
 def run(arguments: argparse.Namespace, report: Report) -> None:
     """Run the command."""
+    from cisfa.config import TrainingConfig
     from cisfa.config_files import DEFAULT_PRESET, compose
     from cisfa.errors import CaseError
     from cisfa.inference.device import choose_device
@@ -65,6 +66,11 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
         require_different_patients(source, target, names_may_repeat=arguments.same_names_differ)
     elif arguments.target is not None:
         report(Notice("This method learns from --source alone; --target is left unread."))
-    cases = TrainingCases(source, target, organs_beside(arguments.source))
+    organs = organs_beside(arguments.source)
+    if organs is not None and config.organs not in (TrainingConfig().organs, {str(o.label): o.name for o in organs}):
+        report(
+            Notice(f"The organs are those that {arguments.source / 'dataset.json'} names, not those of the settings.")
+        )
+    cases = TrainingCases(source, target, organs)
     run_training(folder, cases, config, device, report)
     report(Finished((str(folder.path),)))
