@@ -233,15 +233,16 @@ def test_a_job_that_the_user_can_mend_ends_with_a_sentence(study: Path) -> None:
 
 def test_a_job_that_is_cancelled_saves_where_it_was(study: Path) -> None:
     long = ("--set", "schedule.steps=100000", "--set", "schedule.checkpoint_every=100000")
-    child = job(study, "--cancel-when-stdin-closes", *SETTINGS, *long)
-    assert child.stdout is not None
-    assert child.stdin is not None
-    for line in child.stdout:
-        if isinstance(from_json_line(line), Metric):
-            break
-    child.stdin.close()
-    output, complaints = child.stdout.read(), child.stderr.read() if child.stderr else ""
-    assert child.wait() == main.CANCELLED
+    with job(study, "--cancel-when-stdin-closes", *SETTINGS, *long) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stderr is not None
+        for line in child.stdout:
+            if isinstance(from_json_line(line), Metric):
+                break
+        child.stdin.close()
+        output, complaints = child.stdout.read(), child.stderr.read()
+    assert child.returncode == main.CANCELLED
     assert "Traceback" not in complaints
     last = from_json_line(output.splitlines()[-1])
     assert isinstance(last, Notice)

@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -76,7 +75,6 @@ def train(
     recorder: Recorder,
     config: TrainingConfig,
     steps: tuple[int, int],
-    after_step: Callable[[int], None] = lambda step: None,
 ) -> None:
     """Run a method's steps, saving as the schedule says and at the end.
 
@@ -87,7 +85,6 @@ def train(
         recorder: Hears of progress and metrics; what it raises (a cancellation) ends the training after a checkpoint.
         config: The run's settings.
         steps: Those done before, and those of the whole run.
-        after_step: Called with the number of steps done.
 
     Raises:
         TrainingDivergedError: A loss is not finite; the last checkpoint is from before.
@@ -114,7 +111,6 @@ def train(
             if time.monotonic() - told > _PROGRESS_EVERY_S or done == last:
                 told = time.monotonic()
                 recorder.progress(pace.progress(done))
-            after_step(done)
     except Cancelled:
         if step + 1 > saved:
             save_checkpoint(folder.checkpoints, method, step=step + 1, keep=schedule.keep_checkpoints)
@@ -126,8 +122,8 @@ def _require_finite(values: dict[str, float], step: int) -> None:
     if wrong:
         raise TrainingDivergedError(
             f"{wrong[0]} became {values[wrong[0]]} at step {step}: training has diverged. Start a new run with a"
-            " smaller optimiser.learning_rate, or with optimiser.precision=float32; the last checkpoint of this one is from"
-            " before and stays usable."
+            " smaller optimiser.learning_rate, or with optimiser.precision=float32; the last checkpoint of this one is"
+            " from before and stays usable."
         )
 
 
