@@ -107,7 +107,7 @@ class OptimiserConfig:
     betas: tuple[float, float] = (0.5, 0.999)
     batch_size: int = 4
     precision: Literal["bfloat16", "float32"] = "bfloat16"
-    # of the networks' forward and backward passes; losses and weights stay float32
+    # of the networks' forward and backward passes, where the hardware multiplies it; losses and weights stay float32
 
     def __post_init__(self) -> None:
         _require(self.learning_rate > 0, "optimiser.learning_rate", self.learning_rate, "above 0")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from cisfa.config import TrainingConfig
 from cisfa.errors import ConfigError
+from cisfa.inference import network
 from cisfa.losses.overlap_loss import dice_loss
 from cisfa.training import cisfa_method
 from cisfa.training.cisfa_method import CisfaMethod
@@ -386,14 +387,24 @@ def test_losses_are_computed_in_float32_even_in_bfloat16_training(tiny: Tiny, mo
     assert set.union(*types.values()) == {torch.float32}
 
 
-def test_the_precision_of_the_networks_is_the_configured_one(tiny: Tiny) -> None:
-    for precision, dtype in (("bfloat16", torch.bfloat16), ("float32", torch.float32)):
-        method = make_method(tiny(f"optimiser.precision={precision}"))
-        seen: set[torch.dtype] = set()
-        method.segmenter.head.register_forward_hook(lambda _, __, logits, seen=seen: seen.add(logits.dtype))
-        method.step(make_batch(), rng())
-        assert seen == {dtype}
-        assert {p.dtype for network in method.networks.values() for p in network.parameters()} == {torch.float32}
+@pytest.mark.parametrize(
+    ("precision", "multiplies", "dtype"),
+    [
+        ("bfloat16", True, torch.bfloat16),
+        ("float32", True, torch.float32),
+        ("bfloat16", False, torch.float32),  # imitated, it would be many times slower
+    ],
+)
+def test_networks_run_in_the_configured_precision_where_the_hardware_has_it(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, precision: str, multiplies: bool, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(network, "_cpu_capabilities", lambda: {"avx512_bf16": multiplies})
+    method = make_method(tiny(f"optimiser.precision={precision}"))
+    seen: set[torch.dtype] = set()
+    method.segmenter.head.register_forward_hook(lambda _, __, logits: seen.add(logits.dtype))
+    method.step(make_batch(), rng())
+    assert seen == {dtype}
+    assert {p.dtype for one in method.networks.values() for p in one.parameters()} == {torch.float32}
 
 
 def test_the_feature_contrast_falls_from_where_collapsed_features_stay(tiny: Tiny) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from cisfa.config import TrainingConfig
+from cisfa.inference import network
 from cisfa.training.case_folder import labelled_cases, unlabelled_cases
 from cisfa.training.checkpoint import latest_checkpoint
 from cisfa.training.run_folder import RunFolder
@@ -100,7 +101,9 @@ def outcome(tiny: Tiny, domains: Any, tmp_path_factory: pytest.TempPathFactory) 
         if assignments not in known:
             folder = RunFolder(tmp_path_factory.mktemp("runs") / "run")
             cases = TrainingCases(labelled_cases(domains.source), unlabelled_cases(domains.target))
-            run_training(folder, cases, tiny(*SHORT, *assignments), torch.device("cpu"), lambda event: None)
+            with pytest.MonkeyPatch.context() as patch:  # precision matters on any computer that runs this test
+                patch.setattr(network, "_cpu_capabilities", lambda: {"avx512_bf16": True})
+                run_training(folder, cases, tiny(*SHORT, *assignments), torch.device("cpu"), lambda event: None)
             known[assignments] = Outcome(folder)
         return known[assignments]
 
@@ -123,8 +126,9 @@ def test_a_setting_changes_what_a_run_leaves_behind(name: str, outcome: Callable
 
 
 def test_the_same_settings_leave_the_same_behind(
-    tiny: Tiny, domains: Any, tmp_path: Path, outcome: Callable[..., Outcome]
+    tiny: Tiny, domains: Any, tmp_path: Path, outcome: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(network, "_cpu_capabilities", lambda: {"avx512_bf16": True})
     folder = RunFolder(tmp_path / "again")
     cases = TrainingCases(labelled_cases(domains.source), unlabelled_cases(domains.target))
     run_training(folder, cases, tiny(*SHORT), torch.device("cpu"), lambda event: None)

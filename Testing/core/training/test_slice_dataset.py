@@ -128,6 +128,12 @@ def test_label_values_above_255_are_read(own_domains: Any) -> None:
     assert torch.equal(after.labels, before.labels)
 
 
+def test_more_organs_than_a_byte_can_count_are_refused(domains: Any) -> None:
+    organs = organs_from_names({str(label): f"organ {label}" for label in range(1, 257)})
+    with pytest.raises(CaseError, match="There are 256 organs; at most 255"):
+        read_slices(labelled_cases(domains.source), CONFIG, modality=None, organs=organs, on_case=lambda *_: None)
+
+
 def test_a_label_map_without_any_organ_is_named(own_domains: Any) -> None:
     cases = labelled_cases(own_domains.source)
     rewrite_labels(cases[2], {1: 0, 3: 0})

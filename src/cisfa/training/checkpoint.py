@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ def save_checkpoint(folder: Path, method: Method, *, step: int, keep: int) -> No
 
     write_whole(folder / f"step-{step:08d}.pt", write)
     for _, path in sorted(_checkpoints(folder), reverse=True)[keep:]:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # a virus scanner or a backup may be reading it; one file too many does no harm
+            path.unlink()
 
 
 def latest_checkpoint(folder: Path, *, device: torch.device) -> Checkpoint | None:

@@ -22,6 +22,8 @@ from cisfa.training.case_folder import CaseFiles
 
 CaseDone = Callable[[int, int], None]
 
+_MOST_ORGANS = 255  # class indices are kept in a byte
+
 
 @dataclass(frozen=True, eq=False)
 class DomainSlices:
@@ -142,6 +144,8 @@ def _require_distinct(fingerprints: Sequence[str], paths: Sequence[str]) -> None
 
 
 def _classes_of_values(organs: Sequence[Organ]) -> dict[int, int]:
+    if len(organs) > _MOST_ORGANS:
+        raise CaseError(f"There are {len(organs)} organs; at most {_MOST_ORGANS} can be learned at once. Leave some out.")
     return {0: 0, **{organ.label: index for index, organ in enumerate(organs, start=1)}}
 
 
