@@ -309,6 +309,14 @@ def test_the_patch_contrast_compares_the_taps_of_both_slices_at_the_same_places(
     assert loss.item() > 0
 
 
+def test_the_patch_contrast_teaches_the_generator_through_its_synthetic_slice(tiny: Tiny) -> None:
+    method, batch = make_method(tiny()), make_batch()
+    synthetic, taps = method.generator.translate(batch.source)
+    method._patch_contrast(batch.labels, taps, synthetic, rng()).backward()
+    assert method.generator.head.weight.grad is not None  # no tap lies behind this last layer
+    assert method.generator.head.weight.grad.norm() > 0
+
+
 def test_a_step_is_repeatable_and_depends_on_its_generator(tiny: Tiny) -> None:
     batch = make_batch()
 

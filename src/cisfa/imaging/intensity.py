@@ -123,8 +123,9 @@ def _in_body(brightness: NDArray[np.float32], modality: Modality, config: Prepro
         window = config.ct_window_hu[1] - config.ct_window_hu[0]
         body = image > _ABOVE_AIR_HU * _LI_RANGE / window
     else:
-        # Li's threshold follows the dark background; Otsu's would cut off dark fat
-        body = SimpleITK.LiThreshold(image, 0, 1)
+        # Li's threshold follows the dark background; Otsu's would cut off dark fat. Of square roots, since a stomach
+        # full of bright fluid would otherwise pull the threshold above suppressed fat and muscle, into the body
+        body = SimpleITK.LiThreshold(SimpleITK.Sqrt(image * _LI_RANGE), 0, 1)
     opened = SimpleITK.BinaryMorphologicalOpening(body, (2, 2, 0), SimpleITK.sitkBall)
     parts = SimpleITK.RelabelComponent(SimpleITK.ConnectedComponent(opened), sortByObjectSize=True)
     in_body: NDArray[np.bool_] = SimpleITK.GetArrayViewFromImage(parts) == 1

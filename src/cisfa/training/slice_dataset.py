@@ -145,7 +145,7 @@ def _require_distinct(fingerprints: Sequence[str], paths: Sequence[str]) -> None
 
 def _classes_of_values(organs: Sequence[Organ]) -> dict[int, int]:
     if len(organs) > _MOST_ORGANS:
-        raise CaseError(f"There are {len(organs)} organs; at most {_MOST_ORGANS} can be learned at once. Leave some out.")
+        raise CaseError(f"There are {len(organs)} organs; at most {_MOST_ORGANS} can be learned at once. Drop some.")
     return {0: 0, **{organ.label: index for index, organ in enumerate(organs, start=1)}}
 
 
