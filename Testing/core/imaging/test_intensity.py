@@ -153,6 +153,18 @@ def test_the_bodys_box_in_mr_depends_on_no_unit_and_no_noise(scale: float) -> No
     assert (columns.start, columns.stop) == pytest.approx((28, 108), abs=4)
 
 
+def test_the_bodys_box_in_mr_holds_dark_fat_beside_a_stomach_full_of_bright_fluid() -> None:
+    rows, columns = np.ogrid[:128, :160]
+    from_centre = np.hypot((rows - 66) / 50, (columns - 77) / 62)
+    in_stomach = np.hypot((rows - 45) / 18, (columns - 100) / 26) < 1
+    signal = np.select([in_stomach, from_centre < 0.8, from_centre < 1], [1000.0, 120.0, 60.0], default=0.0)
+    rng = chance()
+    noisy = np.hypot(signal + rng.normal(0, 8, (9, 128, 160)), rng.normal(0, 8, (9, 128, 160)))
+    found_rows, found_columns = body_bounds(noisy, "MR", CONFIG)
+    assert (found_rows.start, found_rows.stop) == pytest.approx((66 - 50, 66 + 51), abs=4)
+    assert (found_columns.start, found_columns.stop) == pytest.approx((77 - 62, 77 + 63), abs=4)
+
+
 def test_a_volume_that_is_all_body_is_kept_whole() -> None:
     voxels = chance().normal(40, 20, (4, 60, 50)).astype(np.int16)
     assert body_bounds(voxels, "CT", CONFIG) == (slice(0, 60), slice(0, 50))

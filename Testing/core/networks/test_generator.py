@@ -52,6 +52,13 @@ def test_the_taps_are_the_slice_and_four_layers_of_the_encoder(blocks: int) -> N
     assert generator.tap_channels == tuple(channels for channels, _, _ in expected)
 
 
+def test_padding_is_cut_off_where_it_was_put_on(small: Generator) -> None:
+    """A slice padded by hand in the same way gives the same synthetic slice at the same places."""
+    slices = some_slices(37, 42)
+    by_hand = torch.nn.functional.pad(slices, (0, 2, 0, 3), mode="replicate")
+    assert torch.equal(small(slices), small(by_hand)[..., :37, :42])
+
+
 def test_encoding_goes_no_deeper_than_the_last_tap(small: Generator) -> None:
     passed: list[int] = []
     hooks = [

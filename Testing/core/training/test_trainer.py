@@ -99,6 +99,14 @@ def test_a_batch_is_a_function_of_seed_and_step(tiny: Tiny) -> None:
     assert (one.source.dtype, one.labels.dtype) == (torch.float32, torch.int64)
 
 
+def test_a_slice_is_augmented_anew_each_time_it_is_seen(tiny: Tiny) -> None:
+    one = slices(1, labelled=True)
+    batches = Batches(tiny("augmentation.shift=0.2"), one, one)
+    seen = [side for step in range(3) for side in (batches.at(step).source, batches.at(step).target)]
+    differing = [not torch.equal(a, b) for number, a in enumerate(seen) for b in seen[:number]]
+    assert all(differing)
+
+
 def test_labels_stay_with_their_slices(tiny: Tiny) -> None:
     off = ("augmentation.rotation_degrees=0", "augmentation.scaling=0", "augmentation.shift=0")
     labelled = slices(7, labelled=True)
