@@ -157,7 +157,7 @@ def test_the_bodys_box_in_mr_holds_dark_fat_beside_a_stomach_full_of_bright_flui
     rows, columns = np.ogrid[:128, :160]
     from_centre = np.hypot((rows - 66) / 50, (columns - 77) / 62)
     in_stomach = np.hypot((rows - 45) / 18, (columns - 100) / 26) < 1
-    signal = np.select([in_stomach, from_centre < 0.8, from_centre < 1], [1000.0, 120.0, 60.0], default=0.0)
+    signal = np.select([in_stomach, from_centre < 0.8, from_centre < 1], [1000.0, 90.0, 60.0], default=0.0)
     rng = chance()
     noisy = np.hypot(signal + rng.normal(0, 8, (9, 128, 160)), rng.normal(0, 8, (9, 128, 160)))
     found_rows, found_columns = body_bounds(noisy, "MR", CONFIG)
