@@ -58,5 +58,5 @@ def test_the_demo_bundle_finds_the_organs_of_a_patient_it_has_not_seen(
     assert cisfa(*scored, "--output", tmp_path / "report") == 0
     summary = json.loads((tmp_path / "report" / "summary.json").read_text(encoding="utf-8"))
     dice = {row["organ"]: row["measures"]["dice"]["mean"] for row in summary["methods"][0]["summary"]}
-    assert dice["mean over organs"] > EXPECTED
+    assert dice["mean over organs"] > 0.7
     assert "liver" in capsys.readouterr().out
