@@ -45,7 +45,9 @@ def test_depth_in_a_ball_is_the_distance_to_its_surface() -> None:
 
 def test_depth_in_an_egg_is_right_to_first_order_at_its_surface() -> None:
     # 1 mm out along each of its own axes
-    outside = [np.add(EGG.centre, np.multiply(axis, radius + 1.0)) for axis, radius in zip(EGG.axes, EGG.radii, strict=True)]
+    outside = [
+        np.add(EGG.centre, np.multiply(axis, radius + 1.0)) for axis, radius in zip(EGG.axes, EGG.radii, strict=True)
+    ]
     assert EGG.depth(points(*outside)) == pytest.approx([-1.0, -1.0, -1.0], abs=0.1)
 
 
