@@ -132,3 +132,12 @@ def test_an_unknown_method_is_refused_before_anything_is_trained(
     assert main(arguments(study, "--methods", "cyclegan", "--run", str(tmp_path / "new"))) == 2
     assert "cyclegan" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+def test_supervised_reads_the_targets_cases_as_the_targets_modality(tmp_path: Path) -> None:
+    write_domain(tmp_path / "ct", "ct", count=2, seed=1)
+    write_domain(tmp_path / "mr", "mr", count=2, seed=2)
+    modalities = ("--set", "source_modality=CT", "--set", "target_modality=MR")
+    assert main(arguments(tmp_path, "--methods", "supervised", *modalities)) == 0
+    data = json.loads((tmp_path / "study" / "fold-1" / "supervised" / "run" / "data.json").read_text(encoding="utf-8"))
+    assert data["source_modality"] == data["target_modality"] == "MR"

@@ -120,13 +120,19 @@ class _Part:
         if all(self.prediction(case).is_file() for case in self.held_out):
             return
         run = self.folder / "run"
-        run_training(RunFolder(run), self._training_cases(), self.config, device, report)
+        run_training(RunFolder(run), self._training_cases(), self._training_config(), device, report)
         bundle = make_bundle(run, self.folder / "bundle.zip", name=None, description=None, licence=None, overwrite=True)
         options = PredictionOptions(trust_modality=True)  # the modality was settled when the cases were read
         predictor = Predictor(open_bundle(bundle), device, options, report)
         for case in self.held_out:
             label_map = predictor.segment(read_volume(case.volume))
             write_label_map(label_map, self.prediction(case), like=case.volume)
+
+    def _training_config(self) -> TrainingConfig:
+        """A method that knows one domain learns from the target's cases, so they are read as the target's."""
+        if method_named(self.config.method).has_target:
+            return self.config
+        return replace(self.config, source_modality=self.config.target_modality)
 
     def _training_cases(self) -> TrainingCases:
         """Labelled target cases where the target's own labels are to be learned, unlabelled ones elsewhere."""
