@@ -13,7 +13,7 @@ EVERYTHING = "everything"
 TRAINING = "training, evaluation and reports"
 
 # used where the package's own metadata is absent, as in a 3D Slicer extension, which is copied and not pip-installed
-CORE_PACKAGES = ("torch", "numpy", "SimpleITK", "nibabel", "safetensors")
+CORE_PACKAGES = ("torch", "filelock", "numpy", "SimpleITK", "nibabel", "safetensors")
 TRAINING_PACKAGES = ("monai", "scipy", "matplotlib", "tensorboardX")
 
 _NEEDED_FOR = {None: EVERYTHING, "training": TRAINING}
