@@ -1,6 +1,6 @@
 """How hard the phantoms are: a model of CT on MR without adaptation or augmentation, and one trained on labelled MR.
 
-    python Testing/benchmarks/phantom_difficulty.py WORK [--cases 12] [--steps 3000] [--severity 0.5]
+    python Testing/benchmarks/phantom_difficulty.py WORK [--cases 12] [--steps 4000] [--severity 0.5]
 
 The goals, on MR patients that no model has seen: below 30 % Dice without adaptation, above 90 % supervised. WORK keeps
 the cases and runs; a benchmark that was stopped goes on there.
@@ -24,7 +24,7 @@ def main() -> None:
     made.add_argument("work", type=Path)
     made.add_argument("--cases", type=int, default=12, help="training cases of each domain")
     made.add_argument("--test-cases", type=int, default=4)
-    made.add_argument("--steps", type=int, default=3000)
+    made.add_argument("--steps", type=int, default=4000)
     made.add_argument("--severity", type=float, default=0.5)
     made.add_argument("--size", default="standard", choices=["small", "standard"])
     made.add_argument("--seed", type=int, default=0)
@@ -49,7 +49,7 @@ def row_of(method: str, source: Path, target: Path | None, arguments: Any) -> di
     settings = [f"augmentation.{name}=0" for name in NO_AUGMENTATION]
     settings += [f"schedule.steps={arguments.steps}", f"seed={arguments.seed}"]
     if (run / "config.json").exists():
-        words: list[Any] = ["--resume"]
+        words: list[Any] = ["--resume", "--set", f"schedule.steps={arguments.steps}"]
     else:
         words = ["--preset", "demo", "--method", method, *(word for one in settings for word in ("--set", one))]
     to = [] if target is None else ["--target", target]
