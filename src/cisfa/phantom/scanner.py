@@ -49,7 +49,7 @@ PROTOCOLS: dict[tuple[Domain, Size], Protocol] = {
 
 # the scan reaches from the lung bases to below the kidneys, around this height
 _MIDDLE_MM = 27.0
-# how a healthy voxel must leave int16
+# the range of CT numbers that scanners store
 _LOWEST_HU, _HIGHEST_HU = -1024.0, 3071.0
 
 
