@@ -1,6 +1,7 @@
 """From a run's newest checkpoint to a model bundle."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +90,6 @@ def _summary(folder: RunFolder, config: TrainingConfig, data: RunData, step: int
 
 
 def _one_epoch(config: TrainingConfig) -> TrainingConfig:
-    from dataclasses import replace
-
     return replace(config, schedule=replace(config.schedule, epochs=1, steps=None))
 
 
