@@ -49,7 +49,7 @@ def main() -> None:
 
 def one(arguments: Any, precision: str) -> dict[str, Any]:
     """Count the operations of a step, then time some."""
-    device = choose_device(arguments.device)
+    device = choose_device(arguments.device, lambda event: print(event, file=sys.stderr))
     widths = [f"networks.{name}_width={arguments.width}" for name in ("generator", "segmenter", "discriminator")]
     blocks = f"networks.generator_blocks={arguments.blocks}"
     config = compose(assignments=[*widths, blocks, f"optimiser.precision={precision}"])

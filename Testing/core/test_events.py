@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from cisfa.events import Event, Failed, Finished, Metric, Notice, Progress, from_json_line, ignore, to_json_line
 
 numbers = st.floats(allow_nan=False)
+finite = st.floats(allow_nan=False, allow_infinity=False)
 events: st.SearchStrategy[Event] = st.one_of(
-    st.builds(Progress, st.text(), numbers, st.none() | numbers),
+    st.builds(Progress, st.text(), finite, st.none() | finite),
     st.builds(Metric, st.integers(0), st.dictionaries(st.text(), numbers)),
     st.builds(Notice, st.text()),
     st.builds(Failed, st.text()),
@@ -57,6 +58,14 @@ def test_any_other_line_is_no_event(line: str) -> None:
         '{"event": "metr',
         '{"event": "finished", "outputs": 3}',
         '{"event": "finished", "outputs": null}',
+        '{"event": "finished", "outputs": [3]}',
+        '{"event": "failed", "message": null}',
+        '{"event": "progress", "stage": null, "fraction": 0.5}',
+        '{"event": "progress", "stage": "a", "fraction": "half"}',
+        '{"event": "progress", "stage": "a", "fraction": NaN}',
+        '{"event": "progress", "stage": "a", "fraction": 0.5, "remaining_s": "soon"}',
+        '{"event": "metric", "step": "1", "values": {}}',
+        '{"event": "metric", "step": 1, "values": ["dice"]}',
     ],
 )
 def test_what_libraries_print_and_cut_lines_are_no_events(line: str) -> None:

@@ -9,7 +9,7 @@ from cisfa.bundle.bundle_folder import open_bundle
 from cisfa.cli.main import main
 from cisfa.imaging.volume_files import read_label_map, read_volume
 
-DEMO_BUNDLE = Path(__file__).parents[2] / "Resources" / "demo-bundle.zip"
+DEMO_BUNDLE = Path(__file__).parents[2] / "CISFASegmentation" / "Resources" / "CISFASegmentationDemoBundle.zip"
 TINY = (
     *("preprocessing.size=48", "networks.generator_width=4", "networks.generator_blocks=1"),
     *("networks.segmenter_width=4", "networks.discriminator_width=4", "schedule.steps=4", "patch_contrast.patches=32"),

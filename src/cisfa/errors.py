@@ -25,6 +25,10 @@ class BundleError(CisfaError):
     """A model bundle is damaged, too new, or made for something else."""
 
 
+class DownloadError(CisfaError):
+    """A model bundle cannot be downloaded, or is not the one that was expected."""
+
+
 class RunError(CisfaError):
     """A run folder cannot be started, resumed or written."""
 

@@ -6,6 +6,7 @@ name, identifier or path unless the user gave it on the command line and must se
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 
@@ -102,6 +103,33 @@ def from_json_line(line: str) -> Event | None:
     try:
         if kind is Finished:
             values["outputs"] = tuple(values.get("outputs", ()))
-        return kind(**values)
+        event: Event = kind(**values)
     except TypeError:
         return None
+    return event if _is_well_formed(event) else None
+
+
+def _is_well_formed(event: Event) -> bool:
+    """True when every value is what its type says, so that whoever shows an event need not wonder."""
+    match event:
+        case Progress(stage, fraction, remaining_s):
+            return _is_text(stage) and _is_finite(fraction) and (remaining_s is None or _is_finite(remaining_s))
+        case Metric(step, values):
+            return _is_finite(step) and _are_numbers(values)
+        case Notice(message) | Failed(message):
+            return _is_text(message)
+        case Finished(outputs):
+            return all(map(_is_text, outputs))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _are_numbers(values: object) -> bool:
+    """A loss that diverged, not finite, is a value too."""
+    return isinstance(values, dict) and all(isinstance(value, int | float) for value in values.values())

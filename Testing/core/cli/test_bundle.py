@@ -1,5 +1,10 @@
 import argparse
+import hashlib
 import json
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +14,10 @@ from safetensors.numpy import save
 from cisfa.bundle.bundle_folder import open_bundle, write_bundle
 from cisfa.bundle.manifest import Domain, Manifest, SegmenterSpec, TrainingSummary
 from cisfa.cli import bundle as command
+from cisfa.cli.main import main
 from cisfa.config import PreprocessingConfig
 from cisfa.errors import BundleError
-from cisfa.events import ignore
+from cisfa.events import Failed, Finished, Progress, from_json_line, ignore
 from cisfa.imaging.organs import parse_organs
 
 
@@ -80,6 +86,67 @@ def test_a_damaged_bundle_is_not_shown_as_whole(bundle: Path, action: str, capsy
         run(action, bundle)
 
     assert capsys.readouterr().out == ""
+
+
+def downloading(bundle: Path, output: Path) -> list[str]:
+    content = bundle.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    words = ["bundle", "download", bundle.as_uri(), "--sha256", digest, "--size", str(len(content))]
+    return [*words, "--output", str(output)]
+
+
+def test_download_is_a_job(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "downloaded.zip"
+    assert main([*downloading(bundle, output), "--events"]) == 0
+
+    events = [from_json_line(line) for line in capsys.readouterr().out.splitlines()]
+    assert events[0] == Progress("downloading", 0.0)
+    assert Progress("downloading", 1.0, 0.0) in events
+    assert events[-1] == Finished((str(output),))
+    assert open_bundle(output).checksum == open_bundle(bundle).checksum
+
+
+def test_a_download_that_failed_says_why_in_its_last_event(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = downloading(bundle, tmp_path / "downloaded.zip")
+    bundle.write_bytes(bundle.read_bytes()[::-1])
+    assert main([*words, "--events"]) == 2
+
+    failed = from_json_line(capsys.readouterr().out.splitlines()[-1])
+    assert isinstance(failed, Failed)
+    assert "is not what was expected" in failed.message
+
+
+def test_a_download_stops_in_order_when_standard_input_closes(bundle: Path, tmp_path: Path) -> None:
+    output = tmp_path / "downloaded.zip"
+    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts, and after a few bytes says nothing more
+        words = downloading(bundle, output)
+        words[2] = f"http://127.0.0.1:{server.getsockname()[1]}/model.zip"
+        words = [sys.executable, "-m", "cisfa", *words, "--events", "--cancel-when-stdin-closes"]
+        with subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+        ) as job:
+            connection, _ = server.accept()
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + bundle.read_bytes()[:300])
+            part = output.with_name("downloaded.zip.part")
+            while not (part.exists() and part.stat().st_size == 300):
+                time.sleep(0.02)
+            assert job.stdin is not None
+            job.stdin.close()
+            job.stdin = None
+            time.sleep(0.3)
+            connection.close()
+            said, complaint = job.communicate(timeout=30)
+    assert job.returncode == 3, complaint
+    assert [path.name for path in tmp_path.glob("*downloaded*")] == [part.name]
+    assert not any(isinstance(from_json_line(line), Finished | Failed) for line in said.splitlines())
+
+
+@pytest.mark.parametrize("action", ["show", "verify"])
+def test_only_download_is_a_job(bundle: Path, action: str) -> None:
+    assert main(["bundle", action, str(bundle), "--events"]) == 2
 
 
 def test_make_needs_to_know_where_to_write() -> None:

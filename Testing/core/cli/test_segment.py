@@ -1,5 +1,6 @@
 import errno
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import SimpleITK
 import torch
 from torch import Tensor, nn
 
+from cisfa.bundle.bundle_folder import open_bundle
 from cisfa.cli.main import main
 from cisfa.cli.segment import plan_outputs
 from cisfa.errors import Cancelled, VolumeFileError
@@ -76,6 +78,10 @@ def child(*words: object) -> list[str]:
     return [sys.executable, "-m", "cisfa", "segment", *map(str, words)]
 
 
+def is_under_way(event: object) -> bool:
+    return isinstance(event, Progress) and event.stage == "segmenting" and event.fraction > 0
+
+
 class BrightPlaces(nn.Module):
     """Finds what is brighter than average."""
 
@@ -106,7 +112,11 @@ def test_a_folder_is_segmented_by_a_child_process_that_reports_in_events(
     ended = subprocess.run(words, capture_output=True, encoding="utf-8", timeout=120, stdin=subprocess.DEVNULL)
     assert ended.returncode == DONE, ended.stderr
     events = events_of(ended.stdout)
-    assert [event.fraction for event in events if isinstance(event, Progress)] == [0, 1, 0, 1]
+    assert [(event.stage, event.fraction) for event in events if isinstance(event, Progress)] == [
+        ("loading the model", 0),
+        ("loading the model", 1),
+        *[("segmenting", 0), ("segmenting", 1)] * 2,
+    ]
     assert events[-1] == Finished((str(output / first.name), str(output / second.name)))
     for volume in (first, second):
         label_map = read_label_map(output / volume.name)
@@ -143,7 +153,7 @@ def test_closing_standard_input_cancels_without_leaving_half_a_result(
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(words, encoding="utf-8", **pipes) as process:
         events = []
-        while not (events and isinstance(events[-1], Progress) and events[-1].fraction > 0):
+        while not (events and is_under_way(events[-1])):
             events.append(from_json_line(process.stdout.readline()))
         process.stdin.close()
         events += events_of(process.stdout.read())
@@ -152,6 +162,28 @@ def test_closing_standard_input_cancels_without_leaving_half_a_result(
     assert "Traceback" not in complaints
     assert not any(isinstance(event, Finished | Failed) for event in events)
     assert not output.parent.exists() or contents(output.parent) == {}
+
+
+def test_something_can_be_shown_before_torch_is_there(
+    make_bundle: MakeBundle, make_volume: MakeVolume, tmp_path: Path
+) -> None:
+    code = (
+        "import sys, cisfa.cli.cancellation as cancellation\n"
+        "from cisfa.cli.main import main\n"
+        "guard = cancellation.Cancellation.guard\n"
+        "def spy(self, report):\n"
+        "    return guard(self, lambda event: (print('torch' in sys.modules, event), report(event)))\n"
+        "cancellation.Cancellation.guard = spy\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    words = ["segment", make_volume("v.nrrd"), "--bundle", make_bundle(), "--output", tmp_path / "out"]
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)], capture_output=True, encoding="utf-8", timeout=120
+    )
+    assert ended.returncode == DONE, ended.stderr
+    first, second = ended.stdout.splitlines()[:2]
+    assert first == f"False {Progress('loading the model', 0.0)}"
+    assert second == f"True {Progress('loading the model', 1.0)}"
 
 
 # several volumes
@@ -275,6 +307,111 @@ def test_a_region_of_interest_may_begin_with_a_negative_number(
     assert len(found)
     assert (found > points.min(axis=0) - 4).all()
     assert (found < points.max(axis=0) + 4).all()
+
+
+# the report
+
+
+def test_the_report_says_what_was_found_of_each_organ_and_by_what(
+    cisfa: Cisfa, sees_bright_places: None, make_bundle: MakeBundle, make_volume: MakeVolume, tmp_path: Path
+) -> None:
+    volume, bundle = make_volume("Meier, Anna.nrrd", order=(1, 2, 0)), make_bundle("model.zip")
+    output, report = tmp_path / "labels.nrrd", tmp_path / "neu" / "report.json"
+    words = (volume, "--bundle", bundle, "--output", output, "--report", report, "--device", "cpu", "--events")
+    code, out, _ = cisfa("segment", *words)
+    assert code == DONE
+    assert events_of(out)[-1] == Finished((str(output),))
+    values = json.loads(report.read_text(encoding="utf-8"))
+    assert list(values) == ["schema_version", "bundle", "device", "seconds", "organs"]
+    assert values["schema_version"] == 1
+    opened = open_bundle(bundle)
+    assert values["bundle"] == {"name": "random weights", "version": "1.0", "checksum": opened.checksum}
+    assert values["device"].startswith("CPU, ")
+    assert 0 < values["seconds"] < 60
+    labels, intensities = read_label_map(output), read_volume(volume).voxels
+    liver, kidney = values["organs"]
+    assert (liver["name"], liver["label"]) == ("liver", 1)
+    assert liver["voxels"] == (labels.voxels == 1).sum()
+    assert liver["volume_ml"] == pytest.approx(liver["voxels"] * 3.1 * 0.9 * 0.7 / 1000, rel=1e-4)
+    assert liver["mean_intensity"] == pytest.approx(intensities[labels.voxels == 1].mean())
+    assert liver["components"] >= 1
+    assert 0 < liver["largest_component_fraction"] <= 1
+    assert kidney == {
+        "name": "right kidney",
+        "label": 5,
+        "voxels": 0,
+        "volume_ml": 0.0,
+        "mean_intensity": None,
+        "components": 0,
+        "largest_component_fraction": None,
+        "touches_edge": False,
+    }
+
+
+def test_a_report_betrays_no_name(
+    cisfa: Cisfa, make_bundle: MakeBundle, make_volume: MakeVolume, tmp_path: Path
+) -> None:
+    words = (make_volume("Meier/Anna.nrrd"), "--bundle", make_bundle(), "--output", tmp_path / "Meier/labels.nrrd")
+    assert cisfa("segment", *words, "--report", tmp_path / "Meier" / "report.json")[0] == DONE
+    text = (tmp_path / "Meier" / "report.json").read_text(encoding="utf-8")
+    for private in ("Meier", "Anna", "labels.nrrd", tmp_path.name):
+        assert private not in text
+
+
+def test_a_folder_of_label_maps_gets_a_folder_of_reports(
+    cisfa: Cisfa, make_bundle: MakeBundle, make_volume: MakeVolume, tmp_path: Path
+) -> None:
+    first, second = make_volume("in/Müller.nii.gz"), make_volume("in/b.c.nrrd")
+    cut = make_volume("in/cut.mha")
+    cut.write_bytes(cut.read_bytes()[:2000])
+    bundle, reports = make_bundle(), tmp_path / "reports"
+    words = (first.parent, "--bundle", bundle, "--output", tmp_path / "out", "--report", reports)
+    assert cisfa("segment", *words)[0] == USER_CAN_MEND
+    assert sorted(contents(reports)) == ["Müller.json", "b.c.json"]
+    assert sorted(contents(tmp_path / "out")) == sorted([first.name, second.name])
+    words = (second, "--bundle", bundle, "--output", tmp_path / "one.nrrd", "--report", reports)
+    assert cisfa("segment", *words)[0] == DONE
+    assert "one.json" in contents(reports)
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_the_work(
+    cisfa: Cisfa, make_volume: MakeVolume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file.json").write_bytes(b"mine")
+    (tmp_path / "folder" / "v.json").mkdir(parents=True)
+    volume = make_volume("v.nrrd")
+    words = (volume, "--bundle", tmp_path / "never looked at", "--output")
+    one, many = tmp_path / "labels.nrrd", tmp_path / "out"
+    for output, report, sentence in (
+        (one, "file.json", "file.json exists already. Pass --overwrite"),
+        (one, "file.json/r.json", "file.json is a file. Choose another output."),
+        (one, "report.txt", "report.txt: name a file that ends in .json, or a folder that is there"),
+        (many, "new.json", "new.json is one file, but --output is a folder"),
+        (many, "file.json/deeper", "file.json is a file. Choose another output."),
+        (many, "folder", "v.json is a folder. Choose another output."),
+    ):
+        assert sentence in refused(cisfa, *words, output, "--report", tmp_path / report)
+    assert (tmp_path / "file.json").read_bytes() == b"mine"
+    access = os.access
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path).name != "folder" and access(path, mode))
+    sentence = refused(cisfa, *words, one, "--report", tmp_path / "folder" / "report.json")
+    assert f"{tmp_path / 'folder'} cannot be written to." in sentence
+
+
+def test_a_report_is_replaced_only_when_it_may_be(
+    cisfa: Cisfa, make_bundle: MakeBundle, make_volume: MakeVolume, tmp_path: Path
+) -> None:
+    words = (make_volume("v.nrrd"), "--bundle", make_bundle(), "--output", tmp_path / "out.nrrd")
+    words += ("--report", tmp_path / "report.json", "--overwrite")
+    (tmp_path / "report.json").write_bytes(b"mine")
+    assert cisfa("segment", *words)[0] == DONE
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["schema_version"] == 1
+
+
+def test_two_label_maps_cannot_share_a_report(cisfa: Cisfa, make_volume: MakeVolume, tmp_path: Path) -> None:
+    inputs = (make_volume("a.nrrd"), make_volume("a.nii"))
+    words = (*inputs, "--bundle", tmp_path / "never looked at", "--output", tmp_path / "out")
+    assert "would both become" in refused(cisfa, *words, "--report", tmp_path / "out")
 
 
 # what is refused, before anything is computed

@@ -81,7 +81,7 @@ def write_bundle(manifest: Manifest, weights: Path | bytes, destination: Path, *
     Raises:
         BundleError: The weights are not safetensors, something is there already, or it cannot be written.
     """
-    _require_free(destination, overwrite=overwrite)
+    require_free(destination, overwrite=overwrite)
     contents = {WEIGHTS: _weights_content(weights), MODEL_CARD: model_card(manifest).encode("utf-8")}
     contents = dict(sorted(contents.items()))
     digests = {name: _digest_of(content) for name, content in contents.items()}
@@ -188,8 +188,12 @@ def _count_tensors(content: bytes, where: str) -> int:
         ) from error
 
 
-def _require_free(destination: Path, *, overwrite: bool) -> None:
-    """Refuse to replace what is no bundle, with or without being told to."""
+def require_free(destination: Path, *, overwrite: bool) -> None:
+    """Refuse to replace what is no bundle, with or without being told to.
+
+    Raises:
+        BundleError: Something is there already.
+    """
     if not os.path.lexists(destination):
         return
     is_archive = destination.suffix.lower() == ARCHIVE_SUFFIX

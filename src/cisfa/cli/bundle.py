@@ -1,12 +1,13 @@
-"""``cisfa bundle``: make a model bundle of a run, show what one says about itself, verify one."""
+"""``cisfa bundle``: make a model bundle of a run, show what one says about itself, verify one, download one."""
 
 import argparse
 import json
 from pathlib import Path
 
+from cisfa.cli.job_options import add_job_options
 from cisfa.events import Finished, Report
 
-HELP = "make, show or verify a model bundle"
+HELP = "make, show, verify or download a model bundle"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument("--json", action="store_true", help="print the manifest and the bundle's checksum as JSON")
     verify = actions.add_parser("verify", help="check every file of a bundle against its manifest")
     verify.add_argument("bundle", type=Path, metavar="BUNDLE", help="the folder or .zip file")
+    download = actions.add_parser("download", help="download a bundle, or the rest of it, and verify it")
+    download.add_argument("url", metavar="URL", help="where it is: https://, or file:// for a network drive")
+    download.add_argument("--sha256", required=True, metavar="HEX", help="SHA-256 of the file, 64 hexadecimal digits")
+    download.add_argument("--size", type=int, required=True, metavar="BYTES", help="size of the file")
+    download.add_argument("--output", type=Path, required=True, metavar="FILE", help="a name ending in .zip")
+    download.add_argument("--overwrite", action="store_true", help="replace a bundle that is there already")
+    add_job_options(download)
 
 
 def run(arguments: argparse.Namespace, report: Report) -> None:
@@ -41,6 +49,8 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
             _show(arguments.bundle, as_json=arguments.json)
         case "verify":
             _verify(arguments.bundle)
+        case "download":
+            _download(arguments, report)
 
 
 def _make(arguments: argparse.Namespace, report: Report) -> None:
@@ -77,3 +87,12 @@ def _verify(path: Path) -> None:
     for line in verify_bundle(path):
         print(line)
     print("The bundle is whole.")
+
+
+def _download(arguments: argparse.Namespace, report: Report) -> None:
+    from cisfa.bundle.download import download_bundle
+    from cisfa.bundle.remote_file import RemoteFile
+
+    remote = RemoteFile(arguments.url, arguments.sha256, arguments.size)
+    bundle = download_bundle(remote, arguments.output, report, overwrite=arguments.overwrite)
+    report(Finished((str(bundle.path),)))

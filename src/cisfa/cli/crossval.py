@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     require_different_patients(source, target, names_may_repeat=arguments.same_names_differ)
     methods = [name.strip() for name in arguments.methods.split(",") if name.strip()]
     study = Study(source, target, organs_beside(arguments.source), methods, arguments.folds, config)
-    device = choose_device(arguments.device)
+    device = choose_device(arguments.device, report)
     scores = cross_validate(study, arguments.run, device, report, resume=arguments.resume)
     files = {case.name: case for case in target}
 

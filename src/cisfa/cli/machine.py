@@ -73,15 +73,17 @@ def devices() -> Iterator[Device]:
     """
     import torch
 
+    from cisfa.inference.device import fault_of
+
     capability = torch.backends.cpu.get_cpu_capability()
     build = f"for CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"
-    yield Device("cpu", f"{capability}, {torch.get_num_threads()} threads, torch built {build}", _fault_of("cpu"))
+    yield Device("cpu", f"{capability}, {torch.get_num_threads()} threads, torch built {build}", fault_of("cpu"))
     for index in range(torch.cuda.device_count()):
         card = torch.cuda.get_device_properties(index)
         description = f"{card.name}, {gib(card.total_memory)}, compute capability {card.major}.{card.minor}"
-        yield Device(f"cuda:{index}", description, _fault_of(f"cuda:{index}"))
+        yield Device(f"cuda:{index}", description, fault_of(f"cuda:{index}"))
     if torch.backends.mps.is_available():
-        yield Device("mps", "Apple's graphics processor", _fault_of("mps"))
+        yield Device("mps", "Apple's graphics processor", fault_of("mps"))
 
 
 def memory_bytes() -> dict[str, int | None]:
@@ -135,20 +137,6 @@ def _numbers(version: str) -> tuple[int, ...]:
     while numbers and numbers[-1] == 0:
         numbers.pop()
     return tuple(numbers)
-
-
-def _fault_of(device: str) -> str | None:
-    """Compute something small with a known result; a card may be listed that this torch was not built for."""
-    import torch
-
-    try:
-        result = torch.nn.functional.conv2d(
-            torch.ones(1, 1, 4, 4, device=device), torch.ones(1, 1, 3, 3, device=device)
-        )
-        total = float(result.sum().cpu())
-    except (RuntimeError, NotImplementedError) as error:
-        return last_line(error)
-    return None if total == 36.0 else f"a convolution gave {total:g} where 36 is right"
 
 
 if sys.platform == "win32":

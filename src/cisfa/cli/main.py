@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol, cast
 
 import cisfa
 from cisfa.cli.cancellation import Cancellation
+from cisfa.cli.job_options import add_job_options
 from cisfa.cli.terminal import TerminalView
 from cisfa.errors import Cancelled, CisfaError
 from cisfa.events import Event, Failed, Finished, Notice, Report, to_json_line
@@ -41,7 +42,8 @@ class Entry(NamedTuple):
 
     summary: str
     is_job: bool = False
-    # a job can be followed and cancelled by another program, so it gets --events and --cancel-when-stdin-closes
+    # a job can be followed and cancelled by another program, so it gets --events and --cancel-when-stdin-closes;
+    # a command of which only some actions are jobs gives these their options itself
 
 
 COMMANDS = {
@@ -49,7 +51,7 @@ COMMANDS = {
     "train": Entry("adapt a model to an unlabelled target domain", is_job=True),
     "crossval": Entry("train and score one model for each fold of patients", is_job=True),
     "evaluate": Entry("score label maps against expert ones, and write a report"),
-    "bundle": Entry("show, check or make a model bundle"),
+    "bundle": Entry("show, check, download or make a model bundle"),
     "phantom": Entry("make synthetic cases to try things out with"),
     "doctor": Entry("say what this computer has and what is missing"),
 }
@@ -143,7 +145,7 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
             command = commands.add_parser(name, help=entry.summary, description=module.HELP)
             module.add_arguments(command)
             if entry.is_job:
-                _add_job_arguments(command)
+                add_job_options(command)
         else:
             commands.add_parser(name, help=entry.summary)
     return parser
@@ -163,12 +165,6 @@ def _run(words: list[str], cancellation: Cancellation, show: Report) -> None:
 
 def _command_module(name: str) -> CommandModule:
     return cast(CommandModule, importlib.import_module(f"cisfa.cli.{name}"))
-
-
-def _add_job_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("options for programs that start this command")
-    group.add_argument("--events", action="store_true", help="write one JSON event per line to standard output")
-    group.add_argument("--cancel-when-stdin-closes", action="store_true", help="stop in order when standard input ends")
 
 
 def _explain(error: BaseException, events: EventLines | None) -> int:

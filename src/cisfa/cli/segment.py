@@ -3,11 +3,23 @@
 import argparse
 import os
 import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cisfa.events import Finished, Notice, Report
+from cisfa.events import Finished, Notice, Progress, Report
+
+if TYPE_CHECKING:
+    from cisfa.bundle.bundle_folder import Bundle
+    from cisfa.evaluation.organ_measurements import OrganMeasurement
+    from cisfa.imaging.roi import Roi
+    from cisfa.imaging.volume import LabelMap
+    from cisfa.inference.predictor import Predictor
 
 HELP = "segment volumes with a model bundle"
+_LOADING, _MEASURING = "loading the model", "measuring"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, required=True, metavar="FILE_OR_DIR",
         help="label map to write for one input, or a folder for label maps under the inputs' names",
     )  # fmt: skip
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE_OR_DIR",
+        help="also write what was found of each organ: a .json file for one label map, or a folder for several",
+    )  # fmt: skip
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
     # "-90,90,..." is a value; argparse by itself takes only a plain negative number for one, all else for an option
     parser._negative_number_matcher = re.compile(r"-[\d.][\d.,eE+-]*$")
@@ -27,21 +43,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--modality", choices=["CT", "MR"], help="what the volumes are, when their intensities look otherwise"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace label maps that are there already")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace label maps and reports that are there already"
+    )
 
 
 def run(arguments: argparse.Namespace, report: Report) -> None:
     """Run the command."""
     from cisfa.bundle.bundle_folder import open_bundle
-    from cisfa.errors import BundleError, Cancelled, CisfaError, ConfigError, VolumeFileError
+    from cisfa.errors import BundleError, ConfigError
     from cisfa.imaging.roi import parse_roi
-    from cisfa.imaging.volume import LabelMap
-    from cisfa.imaging.volume_files import read_volume, write_label_map
 
     if arguments.batch_size < 1:
         raise ConfigError(f"--batch-size is {arguments.batch_size}; it must be at least 1.")
     roi = parse_roi(arguments.roi) if arguments.roi else None
     outputs = plan_outputs(arguments.inputs, arguments.output, overwrite=arguments.overwrite)
+    organ_reports: dict[Path, Path] = {}
+    if arguments.report:
+        names_a_file = arguments.output in outputs.values()
+        organ_reports = plan_organ_reports(
+            outputs, arguments.report, names_a_file=names_a_file, overwrite=arguments.overwrite
+        )
     bundle = open_bundle(arguments.bundle)
     wanted = bundle.manifest.target.modality
     if arguments.modality not in (None, wanted):
@@ -49,7 +71,8 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
             f"The bundle {bundle.manifest.name!r} segments {wanted}, but the volumes are {arguments.modality}. Choose a"
             f" bundle whose target is {arguments.modality}."
         )
-    # torch takes two seconds to import, so what can go wrong without it has been looked at before
+    # torch takes seconds to import, so what can go wrong without it has been looked at before
+    report(Progress(_LOADING, 0.0))
     from cisfa.inference.device import choose_device
     from cisfa.inference.predictor import PredictionOptions, Predictor
 
@@ -58,27 +81,87 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
         largest_component=arguments.largest_component,
         trust_modality=arguments.modality is not None,
     )
-    predictor = Predictor(bundle, choose_device(arguments.device), options, report)
-    written, failed = [], []
-    for volume_path, output in outputs.items():
-        try:
-            label_map = predictor.segment(read_volume(volume_path), roi)
-        except Cancelled:
-            raise
-        except CisfaError as error:
-            if len(outputs) == 1:
+    predictor = Predictor(bundle, choose_device(arguments.device, report), options, report)
+    report(Progress(_LOADING, 1.0))
+    _Work(bundle, predictor, roi, report).segment_all(outputs, organ_reports)
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What was found in one volume; the volume itself is let go before the next one is read."""
+
+    label_map: "LabelMap"
+    measurements: "tuple[OrganMeasurement, ...]"
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Work:
+    bundle: "Bundle"
+    predictor: "Predictor"
+    roi: "Roi | None"
+    report: Report
+
+    def segment_all(self, outputs: Mapping[Path, Path], organ_reports: Mapping[Path, Path]) -> None:
+        """Segment every volume that can be segmented.
+
+        Args:
+            outputs: Volume to the place of its label map.
+            organ_reports: Volume to the place of its report; empty where none is wanted.
+
+        Raises:
+            CisfaError: The only volume cannot be segmented, some of several cannot, or a result cannot be written.
+        """
+        from cisfa.errors import Cancelled, CisfaError, VolumeFileError
+
+        written, failed = [], []
+        for path, output in outputs.items():
+            try:
+                result = self._segment(path, is_measured=path in organ_reports)
+            except Cancelled:
                 raise
-            failed.append(volume_path)
-            report(Notice(f"{volume_path} is left out: {error}"))
-            continue
-        write_label_map(LabelMap(label_map.voxels, label_map.geometry, output.name), output, like=volume_path)
-        written.append(str(output))
-    if failed:
-        raise VolumeFileError(
-            f"{len(failed)} of {len(outputs)} volumes could not be segmented, for the reasons above:"
-            f" {', '.join(map(str, failed))}. Label maps were written for the other {len(written)}."
-        )
-    report(Finished(tuple(written)))
+            except CisfaError as error:
+                if len(outputs) == 1:
+                    raise
+                failed.append(path)
+                self.report(Notice(f"{path} is left out: {error}"))
+                continue
+            self._write(result, output, organ_reports.get(path), like=path)
+            written.append(str(output))
+        if failed:
+            raise VolumeFileError(
+                f"{len(failed)} of {len(outputs)} volumes could not be segmented, for the reasons above:"
+                f" {', '.join(map(str, failed))}. Label maps were written for the other {len(written)}."
+            )
+        self.report(Finished(tuple(written)))
+
+    def _segment(self, path: Path, *, is_measured: bool) -> _Result:
+        from cisfa.imaging.volume_files import read_volume
+
+        started = time.monotonic()
+        volume = read_volume(path)
+        label_map = self.predictor.segment(volume, self.roi)
+        seconds = time.monotonic() - started
+        if not is_measured:
+            return _Result(label_map, (), seconds)
+        from cisfa.evaluation.organ_measurements import measure_organs
+
+        self.report(Progress(_MEASURING, 0.0))
+        measurements = measure_organs(label_map, volume, self.bundle.manifest.organs)
+        self.report(Progress(_MEASURING, 1.0))
+        return _Result(label_map, measurements, seconds)
+
+    def _write(self, result: _Result, output: Path, organ_report: Path | None, *, like: Path) -> None:
+        from cisfa.imaging.volume import LabelMap
+        from cisfa.imaging.volume_files import write_label_map
+        from cisfa.inference.device import describe_device
+        from cisfa.inference.organ_report import write_organ_report
+
+        label_map = result.label_map
+        write_label_map(LabelMap(label_map.voxels, label_map.geometry, output.name), output, like=like)
+        if organ_report is not None:
+            device = describe_device(self.predictor.device)
+            write_organ_report(organ_report, self.bundle, result.measurements, device=device, seconds=result.seconds)
 
 
 def plan_outputs(inputs: list[Path], output: Path, *, overwrite: bool) -> dict[Path, Path]:
@@ -108,9 +191,42 @@ def plan_outputs(inputs: list[Path], output: Path, *, overwrite: bool) -> dict[P
             )
         if target.exists() and path.exists() and target.samefile(path):
             raise VolumeFileError(f"{target} is the input itself. Choose another output.")
-        if (target.exists() or target.is_symlink()) and not overwrite:
-            raise VolumeFileError(f"{target} exists already. Pass --overwrite to replace it, or choose another output.")
+        _require_free(target, overwrite=overwrite)
     _require_writable(output.parent if names_a_file else output)
+    return planned
+
+
+def plan_organ_reports(
+    outputs: Mapping[Path, Path], place: Path, *, names_a_file: bool, overwrite: bool
+) -> dict[Path, Path]:
+    """Where each input's report goes; decided before anything is computed.
+
+    Args:
+        outputs: Each input's label map, as :func:`plan_outputs` gives them.
+        place: The report of the one label map, or a folder for reports under the label maps' names.
+        names_a_file: Whether a file was named for the one label map; otherwise ``place`` is a folder too.
+        overwrite: Whether reports that are there already may be replaced.
+
+    Raises:
+        VolumeFileError: Two label maps with one report, or a report that is there already or cannot be written.
+    """
+    from cisfa.errors import VolumeFileError
+    from cisfa.imaging.volume_files import stem_of
+    from cisfa.inference.organ_report import REPORT_SUFFIX
+
+    looks_like_a_file = place.suffix.lower() == REPORT_SUFFIX and not place.is_dir()
+    if looks_like_a_file and not names_a_file:
+        raise VolumeFileError(f"--report {place} is one file, but --output is a folder. Name a folder for reports too.")
+    if names_a_file and not looks_like_a_file and not place.is_dir():
+        raise VolumeFileError(f"--report {place}: name a file that ends in {REPORT_SUFFIX}, or a folder that is there.")
+    planned = {
+        path: place if looks_like_a_file else place / f"{stem_of(target)}{REPORT_SUFFIX}"
+        for path, target in outputs.items()
+    }
+    _require_distinct(planned)
+    for target in planned.values():
+        _require_free(target, overwrite=overwrite)
+    _require_writable(place.parent if looks_like_a_file else place)
     return planned
 
 
@@ -143,6 +259,15 @@ def _require_distinct(planned: dict[Path, Path]) -> None:
                 f"{first[name]} and {path} would both become {target}. Segment them into two folders."
             )
         first[name] = path
+
+
+def _require_free(target: Path, *, overwrite: bool) -> None:
+    from cisfa.errors import VolumeFileError
+
+    if target.is_dir():
+        raise VolumeFileError(f"{target} is a folder. Choose another output.")
+    if (target.exists() or target.is_symlink()) and not overwrite:
+        raise VolumeFileError(f"{target} exists already. Pass --overwrite to replace it, or choose another output.")
 
 
 def _require_writable(folder: Path) -> None:

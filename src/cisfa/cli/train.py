@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
         # resuming, what is set comes on top of the run's own settings
         base=folder.read_config() if arguments.resume and not arguments.preset else None,
     )
-    device = choose_device(arguments.device)
+    device = choose_device(arguments.device, report)
     has_target = method_named(config.method).has_target
     source, target = labelled_cases(arguments.source), []
     if has_target:

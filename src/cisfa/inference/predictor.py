@@ -61,6 +61,11 @@ class Predictor:
             labels, dtype=np.uint8 if max(labels) <= np.iinfo(np.uint8).max else np.uint16
         )
 
+    @property
+    def device(self) -> torch.device:
+        """Where it runs now: the CPU once a graphics card's memory has run out."""
+        return self._runner.device
+
     def segment(self, volume: Volume, roi: Roi | None = None) -> LabelMap:
         """Segment one volume.
 
@@ -113,6 +118,11 @@ class SliceRunner:
         self._segmenter = segmenter
         if not self._is_placed(device):
             self._go_to_cpu("for the model alone")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the segmenter is now."""
+        return self._device
 
     def run(self, slices: NDArray[np.float32], take: Callable[[int, NDArray[np.float32]], None]) -> None:
         """Segment (slices, rows, columns); ``take`` gets the first slice's index and probabilities of each batch.
