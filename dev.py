@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 CONSTRAINTS = ROOT / "constraints.txt"
 DEMO = Path("build", "demo")
-DEMO_BUNDLE = Path("Resources", "demo-bundle.zip")
+DEMO_BUNDLE = Path("CISFASegmentation", "Resources", "CISFASegmentationDemoBundle.zip")
 DEMO_TRAINING = Path("build", "demo-bundle")
 # milder than the phantoms' default, on which so small a model trained for so short a time does poorly
 DEMO_SEVERITY = ("--severity", "0.25")
@@ -28,6 +28,8 @@ DEMO_DESCRIPTION = (
     " label, by `python3 dev.py demo-bundle`. It has never seen a patient and is of no use on one."
 )
 OLDEST_PYTHON = (3, 11)
+# what the tests need beside what pip installs
+WINDOWS = Path("Testing", "glue", "require_windows.py")
 
 # what .venv holds: a line with a hash of what was asked for, and a line with the extras
 STAMP = VENV / "installed.txt"
@@ -45,6 +47,7 @@ class DevError(Exception):
 def setup() -> None:
     """Make .venv with everything that running, training and testing needs."""
     make_environment("training", "test")
+    step("windows without a screen", python("-I", str(WINDOWS)))
     print(f"Ready: {executable('cisfa')}")
 
 
@@ -90,6 +93,7 @@ def demo_bundle() -> None:
 def test() -> None:
     """Run every check: style, types, layers, then the tests with their coverage."""
     lint()
+    step("windows without a screen", python("-I", str(WINDOWS)))
     step("pytest", python("-m", "pytest", "--cov", "--cov-report=term"))
 
 
@@ -99,7 +103,8 @@ def lint() -> None:
     step("ruff check", python("-m", "ruff", "check"))
     step("ruff format --check", python("-m", "ruff", "format", "--check"))
     step("mypy", python("-m", "mypy"))
-    step("lint-imports", [str(executable("lint-imports"))])
+    packages = os.pathsep.join(str(ROOT / folder) for folder in ("src", "CISFASegmentation"))
+    step("lint-imports", [str(executable("lint-imports"))], PYTHONPATH=packages)
 
 
 def format_code() -> None:
@@ -111,7 +116,9 @@ def format_code() -> None:
 
 def clean() -> None:
     """Remove what was built and every cache; .venv stays."""
-    folders = [folder for name in ("src", "Testing") for folder in (ROOT / name).rglob("__pycache__")]
+    folders = [
+        folder for name in ("src", "CISFASegmentation", "Testing") for folder in (ROOT / name).rglob("__pycache__")
+    ]
     for path in [ROOT / name for name in (*BUILT, *CACHES)] + folders:
         if path.is_dir():
             shutil.rmtree(path)
@@ -235,25 +242,25 @@ def cisfa(*arguments: str | Path) -> None:
     step(f"cisfa {' '.join(words)}", python("-m", "cisfa", *words))
 
 
-def step(name: str, command: list[str]) -> None:
-    """Run a command; end this program with its exit code when it fails.
+def step(name: str, command: list[str], **variables: str) -> None:
+    """Run a command, with these variables in its environment; end this program with its exit code when it fails.
 
     Raises:
         SystemExit: The command failed.
     """
     print(f"--- {name}", flush=True)
-    code = run(command)
+    code = run(command, **variables)
     if code != 0:
         print(f"dev.py: {name} failed (exit code {code}).", file=sys.stderr, flush=True)
         raise SystemExit(code if 0 < code < 256 else 1)
 
 
-def run(command: list[str]) -> int:
+def run(command: list[str], **variables: str) -> int:
     """Run a command in the project's folder and wait for it.
 
     Children speak UTF-8 whatever the console's code page, so that no file name can stop them.
     """
-    environment = dict(os.environ, PYTHONUTF8="1", DEBIAN_FRONTEND="noninteractive")
+    environment = dict(os.environ, PYTHONUTF8="1", DEBIAN_FRONTEND="noninteractive", **variables)
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
 
 

@@ -33,7 +33,7 @@ def installed(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """dev.py after a setup whose pip did nothing but count."""
     venv.create(dev.VENV, with_pip=False)
     dev.commands = []
-    monkeypatch.setattr(dev, "run", lambda command: dev.commands.append(command) or 0)
+    monkeypatch.setattr(dev, "run", lambda command, **variables: dev.commands.append(command) or 0)
     monkeypatch.setattr(dev, "is_usable", lambda: True)
     dev.make_environment("training", "test")
     return dev
@@ -109,6 +109,20 @@ def test_debians_missing_package_is_installed_or_named(
         with pytest.raises(dev.DevError, match=f"sudo apt-get install .*{package}"):
             dev.require_venv()
         assert commands == []
+
+
+def test_everything_else_is_checked_before_the_tests_run(installed: ModuleType) -> None:
+    del installed.commands[:]
+    installed.test()
+    words = [" ".join(command[1:]) or Path(command[0]).stem for command in installed.commands]
+    expected = ["ruff check", "ruff format --check", "mypy", "lint-imports", str(installed.WINDOWS), "pytest"]
+    assert len(words) == len(expected)
+    assert all(part in word for part, word in zip(expected, words, strict=True))
+
+
+def test_what_is_named_in_dev_is_there(root: Path, dev: ModuleType) -> None:
+    assert (root / dev.DEMO_BUNDLE).is_file()
+    assert (root / dev.WINDOWS).is_file()
 
 
 def test_make_and_dev_know_the_same_commands(root: Path, dev: ModuleType) -> None:

@@ -17,9 +17,16 @@ def heavy_modules_after(code: str) -> list[str]:
     return answer.stdout.splitlines()[-1].split()[1:]
 
 
-@pytest.mark.parametrize("module", ["cisfa", "cisfa.config", "cisfa.events", "cisfa.errors", "cisfa.bundle.manifest"])
+@pytest.mark.parametrize(
+    "module",
+    ["cisfa", "cisfa.config", "cisfa.events", "cisfa.errors", "cisfa.bundle.manifest", "cisfa.imaging.organs"],
+)
 def test_slicers_process_can_import_it_without_anything_heavy(module: str) -> None:
     assert heavy_modules_after(f"import {module}") == []
+
+
+def test_telling_ct_from_mr_needs_numpy_alone() -> None:
+    assert heavy_modules_after("import cisfa.imaging.intensity") == ["numpy"]
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["doctor", "--help"]])

@@ -1,0 +1,211 @@
+"""The panel: binds widgets to the logic, forwards clicks, shows what happens, and decides nothing."""
+
+from collections.abc import Callable
+from typing import Any
+
+import slicer
+from slicer.i18n import tr as _
+
+from cisfa.bundle.manifest import Manifest
+from cisfa.errors import CisfaError
+from cisfa_slicer.error_display import ShownErrors
+from cisfa_slicer.job import Outcome
+from cisfa_slicer.model_library import Model
+from CISFASegmentationLib.activity_view import ActivityView
+from CISFASegmentationLib.batch import Batch
+from CISFASegmentationLib.log_view import LogView
+from CISFASegmentationLib.model_fit import doubts
+from CISFASegmentationLib.model_section import ModelSection
+from CISFASegmentationLib.organ_table import clear_organs, remark_of, show_organs
+from CISFASegmentationLib.parameters import SegmentationParameters
+from CISFASegmentationLib.segmentation_import import show_in_3d
+from CISFASegmentationLib.segmentation_logic import SegmentationLogic
+from CISFASegmentationLib.segmentation_run import Options, RunEnd, SegmentationRun
+from CISFASegmentationLib.settings_section import SettingsSection
+from CISFASegmentationLib.volume_export import SceneError, body_part_of, modality_of, require_usable
+
+
+class PanelError(CisfaError):
+    """A choice is missing or was taken back."""
+
+
+class SegmentationPanel:
+    """What happens on clicks; Slicer's own conventions (enter, exit, scene closing) stay in the widget class."""
+
+    def __init__(self, ui: Any, logic: SegmentationLogic) -> None:
+        """Connect the widgets.
+
+        Args:
+            ui: The widgets of the .ui file by name.
+            logic: Does the work.
+        """
+        self._ui, self._logic = ui, logic
+        self._parameters: SegmentationParameters | None = None
+        self._result_id = ""
+        self._log = LogView(ui.logText)
+        others = (ui.batchButton, ui.addModelButton, ui.removeModelButton, ui.downloadModelButton, ui.doctorButton)
+        self._activity = ActivityView(ui, others)
+        self._models = ModelSection(ui, logic.library, self._activity, self._log.add)
+        self._models.on_chosen = self._remember_model
+        self._settings = SettingsSection(ui, self._activity, self._log.add, self._models.refresh)
+        ui.segmentButton.connect("clicked(bool)", lambda checked: self._on_segment())
+        ui.batchButton.connect("clicked(bool)", lambda checked: self._guarded(self._start_batch))
+        ui.show3DCheckBox.connect("toggled(bool)", lambda checked: self._guarded(lambda: self._show_3d(checked)))
+        ui.copyLogButton.connect("clicked(bool)", lambda checked: self._log.copy())
+
+    @property
+    def is_busy(self) -> bool:
+        """True while something is being computed or downloaded."""
+        return self._activity.is_busy
+
+    def set_parameters(self, parameters: SegmentationParameters | None) -> None:
+        """Follow another parameter node; None while there is no scene."""
+        self._parameters = parameters
+        if parameters is not None:
+            self._models.refresh()
+            self._models.choose(parameters.model)
+
+    def scene_closes(self) -> None:
+        """What is being computed belongs to a scene that goes away."""
+        self._activity.cancel()
+        clear_organs(self._ui.organTable)
+        self._result_id = ""
+
+    def end_now(self) -> None:
+        """Stop everything and wait until it is gone: for when Slicer quits."""
+        self._activity.cancel()
+        self._logic.end_now()
+        self._models.end_now()
+        self._settings.end_now()
+
+    def _guarded(self, action: Callable[[], object]) -> None:
+        with ShownErrors(self._show_failure):
+            action()
+
+    def _show_failure(self, message: str) -> None:
+        self._activity.show_message(message, is_failure=True)
+
+    def _remember_model(self, key: str) -> None:
+        if self._parameters is not None:
+            self._parameters.model = key
+
+    def _on_segment(self) -> None:
+        if self._activity.is_busy:
+            self._activity.cancel()
+        else:
+            self._guarded(self._start)
+
+    def _start(self) -> None:
+        clear_organs(self._ui.organTable)
+        parameters = self._require_parameters()
+        volume, model = parameters.input_volume, self._usable_model()
+        require_usable(volume)
+        trusted = self._is_confirmed(doubts(model.manifest, modality_of(volume), body_part_of(volume)))
+        self._require_installed()
+        run = self._logic.start(
+            volume,
+            model.path,
+            roi=parameters.roi,
+            replaced=parameters.output_segmentation,
+            options=self._options(trusted),
+        )
+        run.ended.connect(lambda end: self._on_end(end, model.manifest))
+        self._follow(run)
+        self._activity.begin(_("Starting"), run.cancel)
+        self._log.add(f"Segmenting with {model.manifest.name} {model.manifest.version}.")
+
+    def _start_batch(self) -> None:
+        volumes = list(self._ui.batchSelector.checkedNodes())
+        if not volumes:
+            raise SceneError("No volume is chosen. Tick the volumes to segment in the list.")
+        model = self._usable_model()
+        found = [doubt for volume in volumes for doubt in self._doubts_of(volume, model)]
+        trusted = self._is_confirmed(tuple(dict.fromkeys(found)))
+        self._require_installed()
+        clear_organs(self._ui.organTable)
+        batch = Batch(self._logic, model.path, self._options(trusted))
+        batch.volume_started.connect(
+            lambda place, name: self._activity.show_prefix(f"{place + 1} / {len(volumes)}: {name}")
+        )
+        batch.volume_started.connect(lambda place, name: self._log.add(f"Volume {place + 1} of {len(volumes)}."))
+        batch.volume_ended.connect(lambda name, end: self._show_end(end, model.manifest))
+        batch.ended.connect(lambda sentence, all_well: self._activity.end(sentence, is_failure=not all_well))
+        self._activity.begin(_("Starting"), batch.cancel)
+        batch.start(volumes, self._follow)
+
+    def _doubts_of(self, volume: Any, model: Model) -> tuple[str, ...]:
+        try:
+            require_usable(volume)
+        except SceneError:
+            return ()  # the batch says so when its turn comes, and goes on with the others
+        return doubts(model.manifest, modality_of(volume), body_part_of(volume))
+
+    def _follow(self, run: SegmentationRun) -> None:
+        run.progress.connect(self._activity.show_event)
+        run.log.connect(self._log.add)
+
+    def _on_end(self, end: RunEnd, manifest: Manifest) -> None:
+        remarks = [f"{organ.name}: {remark_of(organ)}" for organ in end.organs if organ.remarks]
+        message = end.message
+        if end.outcome is Outcome.DONE:
+            message = _("Done: {name}.").format(name=end.segmentation.GetName())
+            message += " " + _("Look at: {remarks}.").format(remarks="; ".join(remarks)) if remarks else ""
+        self._activity.end(message, is_failure=end.outcome is Outcome.FAILED)
+        self._show_end(end, manifest)
+
+    def _show_end(self, end: RunEnd, manifest: Manifest) -> None:
+        if end.message:
+            self._log.add(end.message)
+        if end.outcome is Outcome.DONE:
+            self._result_id = end.segmentation.GetID()
+            show_organs(self._ui.organTable, end.organs, manifest)
+
+    def _show_3d(self, shown: bool) -> None:
+        """Also for the result that is there already."""
+        node = slicer.mrmlScene.GetNodeByID(self._result_id) if self._result_id else None
+        if node is not None:
+            show_in_3d(node, shown)
+
+    def _options(self, trusted: bool) -> Options:
+        parameters = self._require_parameters()
+        return Options(
+            device=parameters.device,
+            batch_size=parameters.batch_size,
+            largest_component=parameters.largest_component,
+            show_3d=parameters.show_3d,
+            trust_modality=trusted,
+            external_python=self._settings.external_python,
+        )
+
+    def _require_parameters(self) -> SegmentationParameters:
+        if self._parameters is None:
+            raise PanelError("There is no scene. Leave the module and enter it again.")
+        return self._parameters
+
+    def _usable_model(self) -> Model:
+        model = self._models.chosen
+        if model is None:
+            raise PanelError("There is no model. Choose one from the list, or add one from a file.")
+        if model.manifest is None:
+            raise PanelError(model.problem)
+        return model
+
+    def _is_confirmed(self, found: tuple[str, ...]) -> bool:
+        """Ask whether to go on in spite of doubts.
+
+        Returns:
+            True when there were doubts and the user goes on, so that the job must not refuse.
+
+        Raises:
+            PanelError: The user does not go on.
+        """
+        if not found:
+            return False
+        question = " ".join((*found, _("Its result would probably be worthless. Segment all the same?")))
+        if not slicer.util.confirmYesNoDisplay(question, windowTitle=_("The model may not fit")):
+            raise PanelError(" ".join((*found, _("Nothing was segmented. Choose another model."))))
+        return True
+
+    def _require_installed(self) -> None:
+        if not self._settings.external_python:
+            self._logic.install_requirements(slicer.util.confirmYesNoDisplay)

@@ -1,0 +1,142 @@
+"""From a job's label map to a segmentation in the scene, with names, colours, codes and origin."""
+
+from dataclasses import astuple
+from pathlib import Path
+
+import numpy as np
+import slicer
+import vtk
+from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+
+import cisfa
+from cisfa.bundle.manifest import Manifest
+from cisfa.imaging.organs import Code, Organ
+from CISFASegmentationLib.volume_export import SceneError, ijk_to_world, matrix_array
+
+ALGORITHM_TYPE_TAG = "DICOM.SegmentAlgorithmType"
+ALGORITHM_NAME_TAG = "DICOM.SegmentAlgorithmName"
+# how far the corners of the label map and of its volume may lie apart
+_SAME_PLACE_MM = 0.01
+_TERMINOLOGY = "Segmentation category and type - 3D Slicer General Anatomy list"
+_REGIONS = "Anatomic codes - DICOM master list"
+_NOTHING = Code("", "", "")
+
+
+def read_label_map(path: Path, volume: vtkMRMLScalarVolumeNode) -> slicer.vtkOrientedImageData:
+    """Read a job's label map onto the volume's own grid.
+
+    Args:
+        path: Written by the job, on the grid that the job was given: the volume in the world.
+        volume: That the job was given.
+
+    Returns:
+        Label values on the volume's grid, without its parent transform.
+
+    Raises:
+        SceneError: It cannot be read, or the volume's grid was changed meanwhile.
+    """
+    stored = slicer.vtkMRMLLabelMapVolumeNode()
+    storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+    storage.SetFileName(str(path))
+    if not storage.ReadData(stored) or stored.GetImageData() is None:
+        raise SceneError("The job's label map cannot be read. Please report it with the log.")
+    image = stored.GetImageData()
+    if not _is_same_grid(stored, volume):
+        raise SceneError(
+            f"{volume.GetName()} was changed while it was being segmented, so the result no longer fits it. Segment it"
+            " again."
+        )
+    labels, to_local = slicer.vtkOrientedImageData(), vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(to_local)
+    labels.ShallowCopy(image)
+    labels.SetGeometryFromImageToWorldMatrix(to_local)
+    return labels
+
+
+def make_segmentation(labels: slicer.vtkOrientedImageData, manifest: Manifest) -> slicer.vtkSegmentation:
+    """One segment for each of the bundle's organs, those that were not found too, all on one shared label map."""
+    segmentation = slicer.vtkSegmentation()
+    representation = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    segmentation.SetSourceRepresentationName(representation)
+    for organ in manifest.organs:
+        segment = slicer.vtkSegment()
+        segment.SetName(organ.name)
+        segment.SetColor(*(part / 255 for part in organ.colour))
+        segment.SetLabelValue(organ.label)
+        segment.AddRepresentation(representation, labels)
+        segment.SetTag(ALGORITHM_TYPE_TAG, "AUTOMATIC")
+        segment.SetTag(ALGORITHM_NAME_TAG, f"CISFA {cisfa.__version__}, {manifest.name} {manifest.version}")
+        if organ.type is not None and organ.category is not None:
+            segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), terminology_entry(organ))
+        segmentation.AddSegment(segment, organ.name)
+    return segmentation
+
+
+def terminology_entry(organ: Organ) -> str:
+    """An organ's codes in the words of Slicer's terminologies: contexts, category, type, side, and no region.
+
+    Written without the module Terminologies, which headless programs do not have: terms are parted by ``~``, a term's
+    scheme, value and meaning by ``^``.
+    """
+    codes = (organ.category or _NOTHING, organ.type or _NOTHING, organ.laterality or _NOTHING)
+    terms = ["^".join(astuple(code)) for code in codes]
+    return "~".join((_TERMINOLOGY, *terms, _REGIONS, "^^", "^^"))
+
+
+def place_in_scene(
+    segmentation: slicer.vtkSegmentation,
+    volume: vtkMRMLScalarVolumeNode,
+    manifest: Manifest,
+    checksum: str,
+    replaced: vtkMRMLSegmentationNode | None,
+) -> vtkMRMLSegmentationNode:
+    """Put a segmentation into the scene: on the volume's geometry, under its transform and its study.
+
+    Args:
+        segmentation: Complete.
+        volume: That was segmented.
+        manifest: Of the bundle that made it.
+        checksum: Of that bundle, so that a result says which model made it.
+        replaced: The node to fill; None makes a new one.
+    """
+    if replaced is None:
+        name = slicer.mrmlScene.GenerateUniqueName(f"{volume.GetName()} segmentation")
+        node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    else:
+        node = replaced
+    node.SetAndObserveSegmentation(segmentation)
+    if node.GetDisplayNode() is None:
+        node.CreateDefaultDisplayNodes()
+    node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+    node.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
+    node.SetAttribute("CISFA.Bundle", f"{manifest.name} {manifest.version}")
+    node.SetAttribute("CISFA.BundleChecksum", checksum)
+    _place_in_study(node, volume)
+    return node
+
+
+def show_in_3d(node: vtkMRMLSegmentationNode, shown: bool) -> None:
+    """Make the surfaces of a segmentation, or put them away."""
+    if shown:
+        node.CreateClosedSurfaceRepresentation()
+    else:
+        node.RemoveClosedSurfaceRepresentation()
+    node.GetDisplayNode().SetVisibility3D(shown)
+
+
+def _place_in_study(node: vtkMRMLSegmentationNode, volume: vtkMRMLScalarVolumeNode) -> None:
+    """Put a node beside a volume in the subject hierarchy: under its study, where DICOM export looks for it."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    items = [hierarchy.GetItemByDataNode(each) for each in (volume, node)]
+    if hierarchy.GetInvalidItemID() not in items:
+        hierarchy.SetItemParent(items[1], hierarchy.GetItemParent(items[0]))
+
+
+def _is_same_grid(stored: vtkMRMLScalarVolumeNode, volume: vtkMRMLScalarVolumeNode) -> bool:
+    image = volume.GetImageData()
+    if image is None or image.GetDimensions() != stored.GetImageData().GetDimensions():
+        return False
+    corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)], float).T
+    corners[:3] *= (np.array(image.GetDimensions()) - 1)[:, None]
+    apart = (matrix_array(ijk_to_world(stored)) - matrix_array(ijk_to_world(volume))) @ corners
+    return bool(np.abs(apart).max() < _SAME_PLACE_MM)

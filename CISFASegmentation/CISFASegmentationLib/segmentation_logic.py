@@ -1,0 +1,123 @@
+"""Segmenting from Python, with or without a window: waiting for the result, or not."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import qt
+from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+
+from cisfa.errors import BundleError, Cancelled, CisfaError
+from cisfa_slicer.job import Outcome
+from cisfa_slicer.model_library import ModelLibrary
+from cisfa_slicer.requirements import ensure_requirements, require_installed
+from cisfa_slicer.settings import WHEEL_FOLDER, read_setting
+from CISFASegmentationLib.segmentation_run import Options, SegmentationRun
+
+
+class SegmentationError(CisfaError):
+    """A volume could not be segmented; the message says why and what to do."""
+
+
+class SegmentationLogic:
+    """Volumes in, segmentation nodes out."""
+
+    def __init__(self, library: ModelLibrary) -> None:
+        """Work with the models of a library."""
+        self.library = library
+        self._running: list[SegmentationRun] = []
+
+    def segment(
+        self,
+        volume: vtkMRMLScalarVolumeNode,
+        bundle: str | Path = "demo",
+        *,
+        roi: vtkMRMLMarkupsROINode | None = None,
+        replaced: vtkMRMLSegmentationNode | None = None,
+        options: Options | None = None,
+    ) -> vtkMRMLSegmentationNode:
+        """Segment a volume and wait for the result; the window, where there is one, stays alive meanwhile.
+
+        Args:
+            volume: Of the bundle's target modality.
+            bundle: Path of a bundle, or a model's key in the library.
+            roi: Box to segment in; None takes the body.
+            replaced: Segmentation node to replace; None makes a new one.
+            options: Device, batch size and the like.
+
+        Returns:
+            A segmentation on the volume's geometry, a segment for each of the bundle's organs.
+
+        Raises:
+            SegmentationError: It failed; the message says why.
+            Cancelled: Somebody cancelled it.
+            CisfaError: The volume, the region or the bundle cannot be used, or something is not installed.
+        """
+        loop, ends = qt.QEventLoop(), []
+        run = self.start(volume, bundle, roi=roi, replaced=replaced, options=options)
+        run.ended.connect(ends.append)
+        run.ended.connect(lambda end: loop.quit())
+        loop.exec()
+        if ends[0].outcome is Outcome.CANCELLED:
+            raise Cancelled(ends[0].message)
+        if ends[0].outcome is Outcome.FAILED:
+            raise SegmentationError(ends[0].message)
+        return ends[0].segmentation
+
+    def start(
+        self,
+        volume: vtkMRMLScalarVolumeNode,
+        bundle: str | Path = "demo",
+        *,
+        roi: vtkMRMLMarkupsROINode | None = None,
+        replaced: vtkMRMLSegmentationNode | None = None,
+        options: Options | None = None,
+    ) -> SegmentationRun:
+        """Start segmenting a volume and return at once.
+
+        Args:
+            volume: As :meth:`segment`, and so the others.
+            bundle: Path of a bundle, or a model's key in the library.
+            roi: Box to segment in.
+            replaced: Segmentation node to replace.
+            options: Device, batch size and the like.
+
+        Returns:
+            The run; nothing has been said through its signals yet, so connect to them: ``run.ended.connect(…)``.
+
+        Raises:
+            CisfaError: As :meth:`segment`; nothing was started then.
+        """
+        options = options or Options()
+        if not options.external_python:
+            require_installed()
+        run = SegmentationRun(options)
+        run.start(volume, self._path_of(bundle), roi, replaced)
+        self._running.append(run)
+        run.ended.connect(lambda end: self._running.remove(run))
+        return run
+
+    def install_requirements(self, ask: Callable[[str], bool] = lambda question: True) -> None:
+        """Install what is missing into Slicer's Python, from the network or from the wheel folder of the settings.
+
+        Args:
+            ask: Shows a question and returns True for yes; by default nobody is asked.
+
+        Raises:
+            RequirementsError: It could not be installed; the message says what to do.
+        """
+        ensure_requirements(ask, wheel_folder=read_setting(WHEEL_FOLDER))
+
+    def end_now(self) -> None:
+        """Stop all runs and wait until they are gone, some seconds at most: for when Slicer quits."""
+        for run in tuple(self._running):
+            run.end_now()
+
+    def _path_of(self, bundle: str | Path) -> Path:
+        model = self.library.find(str(bundle)) if isinstance(bundle, str) else None
+        path = Path(bundle) if model is None else model.path
+        if not path.exists():
+            raise BundleError(
+                f"There is no model {bundle}. Models are: {', '.join(model.key for model in self.library.models())}; or"
+                " give the path of a bundle."
+            )
+        return path

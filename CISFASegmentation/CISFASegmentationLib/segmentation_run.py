@@ -1,0 +1,193 @@
+"""Segmenting one volume: nodes to files, the job, and its files back into the scene."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import slicer
+from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+
+from cisfa.bundle.manifest import read_manifest
+from cisfa.errors import CisfaError
+from cisfa.events import Event, Notice, Progress
+from cisfa_slicer.error_display import sentence_of
+from cisfa_slicer.interpreter import find_interpreter
+from cisfa_slicer.job import Job, JobEnd, Outcome
+from cisfa_slicer.job_folder import make_job_folder, remove_job_folder
+from cisfa_slicer.signal import Signal
+from CISFASegmentationLib.organ_results import OrganResult, read_report
+from CISFASegmentationLib.segmentation_import import make_segmentation, place_in_scene, read_label_map, show_in_3d
+from CISFASegmentationLib.volume_export import SceneError, require_usable, write_roi, write_volume
+
+logger = logging.getLogger("cisfa")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to segment, beside which volume with which bundle.
+
+    Attributes:
+        device: "auto", "cpu", "cuda" or "mps".
+        batch_size: Slices at a time.
+        largest_component: Keep only each organ's largest part.
+        show_3d: Make surfaces.
+        trust_modality: Segment although the intensities look like another modality.
+        external_python: Path of a Python to run in; empty for Slicer's own.
+    """
+
+    device: str = "auto"
+    batch_size: int = 8
+    largest_component: bool = False
+    show_3d: bool = False
+    trust_modality: bool = False
+    external_python: str = ""
+
+
+@dataclass(frozen=True)
+class RunEnd:
+    """How a run ended.
+
+    Attributes:
+        outcome: One of three.
+        message: For the user; empty when it is done.
+        segmentation: The node; None unless it is done.
+        organs: What is in it, in the bundle's order.
+    """
+
+    outcome: Outcome
+    message: str = ""
+    segmentation: vtkMRMLSegmentationNode | None = None
+    organs: tuple[OrganResult, ...] = ()
+
+
+class SegmentationRun:
+    """One volume being segmented.
+
+    Between start and end it holds node ids, not nodes: whatever the user deletes meanwhile is noticed at the end.
+
+    Attributes:
+        progress: Called with each :class:`~cisfa.events.Progress`.
+        log: Called with lines for the log. They name no node, since a node's name may be a patient's.
+        ended: Called once, with a :class:`RunEnd`; the process and the temporary files are gone by then.
+    """
+
+    def __init__(self, options: Options) -> None:
+        """Prepare a run.
+
+        Raises:
+            InterpreterError: There is no such Python.
+        """
+        self.progress: Signal[[Progress]] = Signal()
+        self.log: Signal[[str]] = Signal()
+        self.ended: Signal[[RunEnd]] = Signal()
+        self._options = options
+        self._job = Job(find_interpreter(options.external_python))
+        self._job.event.connect(self._on_event)
+        self._job.log.connect(lambda line: self.log(line))
+        self._job.ended.connect(self._on_job_ended)
+        self._folder, self._manifest = Path(), None
+        self._volume, self._volume_id, self._replaced_id, self._name = None, "", "", ""
+
+    @property
+    def is_running(self) -> bool:
+        """True between :meth:`start` and ``ended``."""
+        return self._job.is_running
+
+    def start(
+        self,
+        volume: vtkMRMLScalarVolumeNode,
+        bundle: Path,
+        roi: vtkMRMLMarkupsROINode | None = None,
+        replaced: vtkMRMLSegmentationNode | None = None,
+    ) -> None:
+        """Write the volume's file and start the job; returns while that works.
+
+        Args:
+            volume: To segment.
+            bundle: A model bundle, a zip file or folder.
+            roi: Box to segment in; None takes the body.
+            replaced: Segmentation to replace when all went well; None makes a new one.
+
+        Raises:
+            CisfaError: The volume, the region or the bundle cannot be used, or there is no place for temporary files.
+                Nothing was started and nothing is left.
+        """
+        require_usable(volume)
+        self._manifest = read_manifest(bundle)
+        # the node beside its id, which a new scene can give to another volume
+        self._volume, self._volume_id, self._name = volume, volume.GetID(), volume.GetName()
+        self._replaced_id = replaced.GetID() if replaced else ""
+        self._folder = make_job_folder()
+        try:
+            write_volume(volume, self._input)
+            if roi is not None:
+                write_roi(roi, self._roi)
+            self._job.start(self._words(bundle, with_roi=roi is not None))
+        except BaseException:
+            remove_job_folder(self._folder)
+            raise
+
+    def cancel(self) -> None:
+        """Ask the job to stop; ``ended`` follows within ten seconds."""
+        self._job.cancel()
+
+    def end_now(self) -> None:
+        """Stop and wait until all is gone: for when Slicer quits or the scene closes."""
+        self._job.end_now()
+
+    @property
+    def _input(self) -> Path:
+        return self._folder / "volume.nrrd"
+
+    @property
+    def _roi(self) -> Path:
+        return self._folder / "roi.mrk.json"
+
+    @property
+    def _output(self) -> Path:
+        return self._folder / "labels.nrrd"
+
+    @property
+    def _report(self) -> Path:
+        return self._folder / "report.json"
+
+    def _words(self, bundle: Path, *, with_roi: bool) -> list[str]:
+        options = self._options
+        words = ["segment", str(self._input), "--bundle", str(bundle), "--output", str(self._output)]
+        words += ["--report", str(self._report), "--device", options.device, "--batch-size", str(options.batch_size)]
+        words += ["--roi", str(self._roi)] if with_roi else []
+        words += ["--largest-component"] if options.largest_component else []
+        words += ["--modality", self._manifest.target.modality] if options.trust_modality else []
+        return words
+
+    def _on_event(self, event: Event) -> None:
+        match event:
+            case Progress():
+                self.progress(event)
+            case Notice():
+                self.log(event.message)
+
+    def _on_job_ended(self, end: JobEnd) -> None:
+        try:
+            run_end = self._take_result() if end.outcome is Outcome.DONE else RunEnd(end.outcome, end.message)
+        except Exception as error:
+            if not isinstance(error, CisfaError):
+                logger.error("internal error", exc_info=error)
+            run_end = RunEnd(Outcome.FAILED, sentence_of(error))
+        finally:
+            remove_job_folder(self._folder)
+        self.ended(run_end)
+
+    def _take_result(self) -> RunEnd:
+        """Everything is read before the scene is touched."""
+        volume = slicer.mrmlScene.GetNodeByID(self._volume_id)
+        if volume is None or volume is not self._volume:
+            raise SceneError(f"{self._name} was deleted while it was being segmented. There is no result.")
+        replaced = slicer.mrmlScene.GetNodeByID(self._replaced_id) if self._replaced_id else None
+        report = read_report(self._report)
+        segmentation = make_segmentation(read_label_map(self._output, volume), self._manifest)
+        node = place_in_scene(segmentation, volume, self._manifest, report.bundle_checksum, replaced)
+        if self._options.show_3d:
+            show_in_3d(node, True)
+        self.log(f"Segmented on {report.device}.")
+        return RunEnd(Outcome.DONE, "", node, report.organs)

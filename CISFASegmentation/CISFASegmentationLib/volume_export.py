@@ -1,0 +1,136 @@
+"""From nodes of the scene to files that a job reads. Nothing in the scene is changed."""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import slicer
+import vtk
+
+from cisfa.errors import CisfaError
+from cisfa.imaging.intensity import guess_modality
+
+Modality = Literal["CT", "MR"]
+
+# of unit axes' dot products; more is a sheared grid, which no volume file of the patient can have
+_ORTHOGONAL = 1e-3
+# every so manieth voxel is enough to tell CT from MR
+_LOOKED_AT_VOXELS = 200_000
+
+
+class SceneError(CisfaError):
+    """A node of the scene cannot be used as it is."""
+
+
+def require_usable(volume: slicer.vtkMRMLScalarVolumeNode | None) -> None:
+    """Say in a sentence why a volume cannot be segmented.
+
+    Raises:
+        SceneError: There is none, it is a label map, 4-D or colour, empty, sheared, or under a non-linear transform.
+    """
+    if volume is None:
+        raise SceneError("There is no volume. Load one, then choose it as the input volume.")
+    name, image = volume.GetName(), volume.GetImageData()
+    if volume.IsA("vtkMRMLLabelMapVolumeNode"):
+        raise SceneError(f"{name} is a label map. Choose the volume that it belongs to.")
+    if image is None or image.GetNumberOfPoints() == 0 or image.GetPointData().GetScalars() is None:
+        raise SceneError(f"{name} is empty: it has no voxels. Load it again.")
+    components = image.GetNumberOfScalarComponents()
+    if components != 1:
+        raise SceneError(
+            f"{name} has {components} values per voxel (a colour, vector or 4-D volume). Choose a scalar volume, or"
+            " split it first (modules Vector to Scalar Volume, Sequences)."
+        )
+    transform = volume.GetParentTransformNode()
+    if transform is not None and not transform.IsTransformToWorldLinear():
+        raise SceneError(
+            f"{name} is under the non-linear transform {transform.GetName()}. Harden the transform first (module"
+            " Transforms), then segment the result."
+        )
+    axes = matrix_array(ijk_to_world(volume))[:3, :3]
+    lengths = np.linalg.norm(axes, axis=0)
+    if (lengths == 0).any() or np.abs((axes / lengths).T @ (axes / lengths) - np.eye(3)).max() > _ORTHOGONAL:
+        raise SceneError(
+            f"{name} has a sheared grid: its axes are not at right angles. Harden the transform, or resample the volume"
+            " (module Resample Scalar/Vector/DWI Volume), then segment the result."
+        )
+
+
+def ijk_to_world(volume: slicer.vtkMRMLScalarVolumeNode) -> vtk.vtkMatrix4x4:
+    """From voxel indices to RAS mm in the world, the volume's linear parent transform included."""
+    local, to_world, matrix = vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4(), vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(local)
+    transform = volume.GetParentTransformNode()
+    if transform is not None:
+        transform.GetMatrixTransformToWorld(to_world)
+    vtk.vtkMatrix4x4.Multiply4x4(to_world, local, matrix)
+    return matrix
+
+
+def write_volume(volume: slicer.vtkMRMLScalarVolumeNode, path: Path) -> None:
+    """Write a volume where the user sees it: with its linear parent transform in the file's geometry.
+
+    Raises:
+        SceneError: It cannot be used (:func:`require_usable`), or the file cannot be written.
+    """
+    require_usable(volume)
+    # beside the scene, sharing the voxels: the user's node is not touched
+    detached = slicer.vtkMRMLScalarVolumeNode()
+    detached.SetAndObserveImageData(volume.GetImageData())
+    detached.SetIJKToRASMatrix(ijk_to_world(volume))
+    storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
+    storage.SetFileName(str(path))
+    storage.SetUseCompression(False)  # it is read once, on this computer
+    if not storage.WriteData(detached):
+        raise SceneError(
+            f"{volume.GetName()} cannot be written to the temporary folder {path.parent}. Check the free space there,"
+            " or choose another one in Slicer's settings."
+        )
+
+
+def write_roi(roi: slicer.vtkMRMLMarkupsROINode, path: Path) -> None:
+    """Write a region of interest as a markups file in world coordinates.
+
+    Raises:
+        SceneError: It was not placed yet, has no size, or is under a non-linear transform.
+    """
+    transform = roi.GetParentTransformNode()
+    if transform is not None and not transform.IsTransformToWorldLinear():
+        raise SceneError(f"{roi.GetName()} is under a non-linear transform. Harden it first, or choose no region.")
+    size, centre = np.zeros(3), np.zeros(3)
+    roi.GetSizeWorld(size)
+    roi.GetCenterWorld(centre)
+    if roi.GetNumberOfControlPoints() == 0 or not (size > 0).all():
+        raise SceneError(f"{roi.GetName()} has not been placed yet. Draw it over the organs, or choose no region.")
+    axes = matrix_array(roi.GetObjectToWorldMatrix())[:3, :3]
+    axes /= np.linalg.norm(axes, axis=0)
+    markup = {
+        "type": "ROI", "coordinateSystem": "RAS", "center": centre.tolist(), "size": size.tolist(),
+        "orientation": axes.ravel().tolist(),
+    }  # fmt: skip
+    path.write_text(json.dumps({"markups": [markup]}), encoding="utf-8")
+
+
+def modality_of(volume: slicer.vtkMRMLScalarVolumeNode) -> Modality | str:
+    """What a volume is: as DICOM says, or else as its intensities look; "PT" or the like when DICOM says so."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    item = hierarchy.GetItemByDataNode(volume)
+    if item != hierarchy.GetInvalidItemID() and (stated := hierarchy.GetItemAttribute(item, "DICOM.Modality")):
+        return str(stated)
+    voxels = slicer.util.arrayFromVolume(volume).reshape(-1)
+    return guess_modality(voxels[:: 1 + voxels.size // _LOOKED_AT_VOXELS])
+
+
+def body_part_of(volume: slicer.vtkMRMLScalarVolumeNode) -> str:
+    """DICOM's Body Part Examined (0018,0015) of a volume that was loaded from Slicer's DICOM database; else empty."""
+    database = getattr(slicer, "dicomDatabase", None)
+    instances = (volume.GetAttribute("DICOM.instanceUIDs") or "").split()
+    if database is None or not instances:
+        return ""
+    return str(database.instanceValue(instances[0], "0018,0015") or "")
+
+
+def matrix_array(matrix: vtk.vtkMatrix4x4) -> np.ndarray:
+    """A VTK matrix as an array, (4, 4)."""
+    return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])

@@ -1,0 +1,182 @@
+"""CISFA Segmentation in the real application: what Slicer's ctest runs, and whoever starts it by hand.
+
+    Slicer --testing --no-splash --additional-module-paths CISFASegmentation \
+        --python-script Testing/in_slicer/test_cisfa_segmentation.py
+
+Jobs run in the Python that the variable CISFA_TEST_PYTHON names, or in Slicer's own, which must have torch then.
+With CISFA_TEST_PICTURES, pictures of the window are left in that folder.
+"""
+
+import json
+import os
+import sys
+import time
+import traceback
+import unittest
+from pathlib import Path
+
+import qt
+import slicer
+
+TIMEOUT_S = 120
+CANCEL_WITHIN_S = 10
+
+
+class Heartbeat:
+    """Measures how long the window was deaf: the longest time between two beats of a timer."""
+
+    def __init__(self):
+        self.longest_s, self._last = 0.0, time.monotonic()
+        self._timer = qt.QTimer()
+        self._timer.interval = 5
+        self._timer.connect("timeout()", self._beat)
+        self._timer.start()
+
+    def _beat(self):
+        now = time.monotonic()
+        self.longest_s, self._last = max(self.longest_s, now - self._last), now
+
+    def stop(self):
+        self._timer.stop()
+        return self.longest_s
+
+
+class CISFASegmentationInSlicer(unittest.TestCase):
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+        slicer.util.selectModule("CISFASegmentation")
+        self.widget = slicer.modules.CISFASegmentationWidget
+        self.ui = self.widget.ui
+        self.external = os.environ.get("CISFA_TEST_PYTHON", "")
+        self.before = self.ui.externalPythonEdit.currentPath
+        self.ui.externalPythonEdit.currentPath = self.external
+
+    def tearDown(self):
+        self.ui.externalPythonEdit.currentPath = self.before
+
+    def test_torch_is_never_imported_here(self):
+        self.load_and_segment()
+        self.assertNotIn("torch", sys.modules)
+
+    def test_a_click_makes_a_segmentation_with_names_codes_and_geometry(self):
+        volume = self.load_and_segment()
+        nodes = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+        self.assertEqual(len(nodes), 1, self.ui.messageLabel.text + "\n" + self.ui.logText.plainText)
+        segmentation = nodes[0].GetSegmentation()
+        names = [segmentation.GetNthSegment(index).GetName() for index in range(segmentation.GetNumberOfSegments())]
+        self.assertEqual(names, ["liver", "right kidney", "left kidney", "spleen"])
+        self.assertEqual(nodes[0].GetNodeReference("referenceImageGeometryRef"), volume)
+        for index in range(4):
+            labels = slicer.vtkOrientedImageData()
+            nodes[0].GetBinaryLabelmapRepresentation(segmentation.GetNthSegmentID(index), labels)
+            self.assertGreater(labels.GetScalarRange()[1], 0, names[index])
+        hierarchy = slicer.mrmlScene.GetSubjectHierarchyNode()
+        parents = {hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) for node in (volume, nodes[0])}
+        self.assertEqual(len(parents), 1)
+        self.assertEqual(self.ui.organTable.rowCount, 4)
+        self.take_picture("segmented")
+
+    def test_cancelling_gives_the_button_back_and_leaves_the_scene_as_it_was(self):
+        self.load()
+        self.ui.segmentButton.click()
+        self.wait(lambda: self.ui.stageLabel.text not in ("", "Starting"))
+        self.ui.segmentButton.click()
+        started = time.monotonic()
+        self.wait(lambda: self.ui.segmentButton.text == "Segment")
+        self.assertLess(time.monotonic() - started, CANCEL_WITHIN_S)
+        self.assertEqual(slicer.util.getNodesByClass("vtkMRMLSegmentationNode"), [])
+        self.assertEqual(list(Path(slicer.app.temporaryPath).glob("cisfa-job-*")), [])
+
+    def test_closing_the_scene_while_segmenting_ends_the_job(self):
+        self.load()
+        self.ui.segmentButton.click()
+        self.wait(lambda: self.ui.stageLabel.text not in ("", "Starting"))
+        slicer.mrmlScene.Clear()
+        self.wait(lambda: self.ui.segmentButton.text == "Segment")
+        self.assertEqual(slicer.util.getNodesByClass("vtkMRMLSegmentationNode"), [])
+
+    def test_without_a_volume_a_sentence_says_so(self):
+        self.ui.segmentButton.click()
+        self.assertIn("There is no volume", self.ui.messageLabel.text)
+        self.assertEqual(self.ui.segmentButton.text, "Segment")
+
+    def test_the_parameters_are_saved_with_the_scene(self):
+        volume = self.load()
+        parameters = self.widget.logic.getParameterNode()
+        self.ui.batchSizeSpinBox.value = 3
+        self.ui.largestComponentCheckBox.checked = True
+        self.ui.deviceSelector.currentText = "cpu"
+        self.assertEqual(parameters.input_volume, volume)
+        self.assertEqual((parameters.batch_size, parameters.largest_component, parameters.device), (3, True, "cpu"))
+        parameters.batch_size = 5
+        self.assertEqual(self.ui.batchSizeSpinBox.value, 5)
+
+    def test_surfaces_come_and_go(self):
+        self.load_and_segment()
+        node = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")[0]
+        self.ui.show3DCheckBox.checked = True
+        self.assertTrue(node.GetSegmentation().ContainsRepresentation("Closed surface"))
+        self.take_picture("in-3d")
+        self.ui.show3DCheckBox.checked = False
+        self.assertFalse(node.GetSegmentation().ContainsRepresentation("Closed surface"))
+
+    def test_the_window_stays_alive(self):
+        self.load()
+        heartbeat = Heartbeat()
+        self.ui.segmentButton.click()
+        self.wait(lambda: "loading" in self.ui.stageLabel.text or "segmenting" in self.ui.stageLabel.text)
+        self.wait(lambda: self.ui.segmentButton.text == "Segment")
+        longest_s = heartbeat.stop()
+        print(json.dumps({"longest time the window was deaf, s": round(longest_s, 3)}))
+
+    def test_the_python_interface_waits_for_the_result(self):
+        from CISFASegmentation import CISFASegmentationLogic
+        from CISFASegmentationLib.segmentation_run import Options
+
+        node = CISFASegmentationLogic().segment(self.load(), options=Options(external_python=self.external))
+        self.assertEqual(node.GetSegmentation().GetNumberOfSegments(), 4)
+
+    def load(self):
+        from CISFASegmentationLib.sample_data import load_sample
+
+        volume = load_sample(Path(slicer.modules.cisfasegmentation.path).parent / "Resources")
+        self.ui.inputSelector.setCurrentNode(volume)
+        return volume
+
+    def load_and_segment(self):
+        volume = self.load()
+        started = time.monotonic()
+        self.ui.segmentButton.click()
+        self.assertEqual(self.ui.segmentButton.text, "Cancel", self.ui.messageLabel.text)
+        self.wait(lambda: self.ui.segmentButton.text == "Segment")
+        print(json.dumps({"from click to segmentation, s": round(time.monotonic() - started, 2)}))
+        return volume
+
+    def wait(self, is_so):
+        deadline = time.monotonic() + TIMEOUT_S
+        while not is_so():
+            if time.monotonic() > deadline:
+                self.fail(f"not within {TIMEOUT_S} s; {self.ui.messageLabel.text}\n{self.ui.logText.plainText}")
+            slicer.app.processEvents()
+            time.sleep(0.005)
+
+    def take_picture(self, name):
+        folder, window = os.environ.get("CISFA_TEST_PICTURES"), slicer.util.mainWindow()
+        if folder and window:
+            slicer.app.processEvents()
+            window.grab().save(str(Path(folder) / f"{name}.png"))
+
+
+def run_and_quit():
+    """Run everything, and end Slicer with 0 when all of it passed."""
+    code = 1
+    try:
+        suite = unittest.defaultTestLoader.loadTestsFromTestCase(CISFASegmentationInSlicer)
+        code = 0 if unittest.TextTestRunner(verbosity=2, stream=sys.stdout).run(suite).wasSuccessful() else 1
+    except Exception:
+        traceback.print_exc()
+    slicer.util.exit(code)
+
+
+if __name__ == "__main__":
+    run_and_quit()

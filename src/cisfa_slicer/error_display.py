@@ -1,0 +1,48 @@
+"""What the user reads when something went wrong: a sentence that says what to do, and never a silent failure."""
+
+import logging
+from collections.abc import Callable
+from types import TracebackType
+from typing import Literal
+
+from cisfa.errors import CisfaError
+
+logger = logging.getLogger("cisfa")
+
+
+class ShownErrors:
+    """A block whose errors become a sentence in the panel, so that no click ends in nothing but a traceback.
+
+    Example: ``with ShownErrors(self.show_failure): …``
+
+    A :class:`~cisfa.errors.CisfaError` is something the user can mend: its sentence is shown. Anything else is a bug of
+    ours: its traceback goes to Slicer's log, and the user is told so.
+    """
+
+    def __init__(self, show: Callable[[str], object]) -> None:
+        """Show messages by calling ``show``."""
+        self._show = show
+
+    def __enter__(self) -> None:
+        """Start the block."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> Literal[True] | None:
+        """Show the error that ended the block; only what stops the whole program passes on."""
+        if not isinstance(error, Exception):
+            return None
+        if not isinstance(error, CisfaError):
+            logger.error("internal error", exc_info=error)
+        self._show(sentence_of(error))
+        return True
+
+
+def sentence_of(error: Exception) -> str:
+    """What to tell the user."""
+    if isinstance(error, CisfaError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        where = f" ({error.filename})" if error.filename else ""
+        return f"{error.strerror}{where}. Free some space, or choose a folder that you may write to, and try again."
+    return f"Internal error ({type(error).__name__}: {error}). Please report it with Slicer's log."

@@ -1,0 +1,63 @@
+"""Which Python runs the jobs, and in which environment: Slicer's own, or one that the user chose."""
+
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import slicer
+
+from cisfa.errors import CisfaError
+
+# where `import cisfa` works from: src in a checkout, qt-scripted-modules when installed
+PACKAGES_FOLDER = Path(__file__).resolve().parents[1]
+
+
+class InterpreterError(CisfaError):
+    """There is no such Python."""
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A Python that can run jobs.
+
+    Attributes:
+        program: Its executable.
+        is_slicers: True for Slicer's own, whose environment its launcher has prepared; False for a stranger, to whom
+            that environment (PYTHONHOME, library paths) would be poison.
+    """
+
+    program: Path
+    is_slicers: bool
+
+    def environment(self) -> dict[str, str]:
+        """The variables that a job gets."""
+        variables = dict(os.environ) if self.is_slicers else slicer.util.startupEnvironment()
+        paths = [str(PACKAGES_FOLDER)]
+        if self.is_slicers and "PYTHONPATH" in variables:
+            paths.append(variables["PYTHONPATH"])
+        if not self.is_slicers:
+            variables.pop("PYTHONHOME", None)
+        # UTF-8 also where the system's code page is another one; no waiting in buffers
+        return {**variables, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
+
+
+def find_interpreter(external: str = "") -> Interpreter:
+    """The Python that jobs are to run in.
+
+    Args:
+        external: Path of a Python of the user's own; empty for Slicer's.
+
+    Raises:
+        InterpreterError: There is no such program.
+    """
+    if not external.strip():
+        return Interpreter(Path(shutil.which("PythonSlicer") or sys.executable), is_slicers=True)
+    program = Path(external.strip()).expanduser()
+    if program.is_dir() or not os.access(program, os.X_OK):
+        raise InterpreterError(
+            f"{program} is no Python that can be started. Choose the program itself (python.exe, or bin/python of an"
+            " environment), or leave the field empty to use Slicer's own."
+        )
+    return Interpreter(program, is_slicers=False)
