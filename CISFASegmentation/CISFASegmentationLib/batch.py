@@ -30,7 +30,8 @@ class Batch:
         self._logic, self._bundle, self._options = logic, bundle, options
         self._ids: tuple[str, ...] = ()
         self._names: tuple[str, ...] = ()
-        self._place, self._failed, self._is_cancelled = -1, [], False
+        self._place, self._is_cancelled = -1, False
+        self._failed: list[str] = []
         self._run: SegmentationRun | None = None
         self._follow: Callable[[SegmentationRun], object] = lambda run: None
 

@@ -8,6 +8,19 @@ import slicer
 
 import cisfa
 
+# a shorter name would be found inside of ordinary words
+_SHORTEST_NAME = 3
+_NAMED_CLASSES = ("vtkMRMLVolumeNode", "vtkMRMLMarkupsNode", "vtkMRMLSegmentationNode", "vtkMRMLTransformNode")
+
+
+def without_node_names(text: str) -> str:
+    """A text with "…" in place of what the scene's volumes, regions and the like are called."""
+    names = {node.GetName() for kind in _NAMED_CLASSES for node in slicer.util.getNodesByClass(kind)}
+    for name in sorted(names, key=len, reverse=True):
+        if len(name) >= _SHORTEST_NAME:
+            text = text.replace(name, "…")
+    return text
+
 
 class LogView:
     """Lines of text, newest last."""
@@ -21,8 +34,8 @@ class LogView:
         )
 
     def add(self, line: str) -> None:
-        """Add a line."""
-        self._edit.appendPlainText(line)
+        """Add a line, without the names of nodes."""
+        self._edit.appendPlainText(without_node_names(line))
 
     def copy(self) -> None:
         """Copy everything to the clipboard."""

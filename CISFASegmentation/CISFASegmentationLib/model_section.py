@@ -82,7 +82,6 @@ class ModelSection:
 
     def _show_card(self) -> None:
         self._ui.modelCard.text = card_as_html(self.chosen) if self.chosen else ""
-        self._ui.removeModelButton.enabled = self._chosen_key != DEMO_KEY and not self._activity.is_busy
 
     def _add_from_file(self) -> None:
         path = qt.QFileDialog.getOpenFileName(
@@ -101,6 +100,7 @@ class ModelSection:
         model = self.chosen
         if model is None:
             return
+        self._library.require_removable(model.key)
         question = _("Remove {name}? Its file {file} will be deleted.").format(name=model.name, file=model.path.name)
         if slicer.util.confirmYesNoDisplay(question):
             self._library.remove(model.key)

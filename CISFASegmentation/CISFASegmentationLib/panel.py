@@ -84,6 +84,7 @@ class SegmentationPanel:
 
     def _show_failure(self, message: str) -> None:
         self._activity.show_message(message, is_failure=True)
+        self._log.add(message)
 
     def _remember_model(self, key: str) -> None:
         if self._parameters is not None:
@@ -98,9 +99,10 @@ class SegmentationPanel:
     def _start(self) -> None:
         clear_organs(self._ui.organTable)
         parameters = self._require_parameters()
-        volume, model = parameters.input_volume, self._usable_model()
+        volume, model = parameters.input_volume, self._require_model()
+        manifest = model.require_manifest()
         require_usable(volume)
-        trusted = self._is_confirmed(doubts(model.manifest, modality_of(volume), body_part_of(volume)))
+        trusted = self._is_confirmed(doubts(manifest, modality_of(volume), body_part_of(volume)))
         self._require_installed()
         run = self._logic.start(
             volume,
@@ -109,17 +111,18 @@ class SegmentationPanel:
             replaced=parameters.output_segmentation,
             options=self._options(trusted),
         )
-        run.ended.connect(lambda end: self._on_end(end, model.manifest))
+        run.ended.connect(lambda end: self._on_end(end, manifest))
         self._follow(run)
         self._activity.begin(_("Starting"), run.cancel)
-        self._log.add(f"Segmenting with {model.manifest.name} {model.manifest.version}.")
+        self._log.add(f"Segmenting with {manifest.name} {manifest.version}.")
 
     def _start_batch(self) -> None:
         volumes = list(self._ui.batchSelector.checkedNodes())
         if not volumes:
             raise SceneError("No volume is chosen. Tick the volumes to segment in the list.")
-        model = self._usable_model()
-        found = [doubt for volume in volumes for doubt in self._doubts_of(volume, model)]
+        model = self._require_model()
+        manifest = model.require_manifest()
+        found = [doubt for volume in volumes for doubt in self._doubts_of(volume, manifest)]
         trusted = self._is_confirmed(tuple(dict.fromkeys(found)))
         self._require_installed()
         clear_organs(self._ui.organTable)
@@ -128,17 +131,17 @@ class SegmentationPanel:
             lambda place, name: self._activity.show_prefix(f"{place + 1} / {len(volumes)}: {name}")
         )
         batch.volume_started.connect(lambda place, name: self._log.add(f"Volume {place + 1} of {len(volumes)}."))
-        batch.volume_ended.connect(lambda name, end: self._show_end(end, model.manifest))
+        batch.volume_ended.connect(lambda name, end: self._show_end(end, manifest))
         batch.ended.connect(lambda sentence, all_well: self._activity.end(sentence, is_failure=not all_well))
         self._activity.begin(_("Starting"), batch.cancel)
         batch.start(volumes, self._follow)
 
-    def _doubts_of(self, volume: Any, model: Model) -> tuple[str, ...]:
+    def _doubts_of(self, volume: Any, manifest: Manifest) -> tuple[str, ...]:
         try:
             require_usable(volume)
         except SceneError:
             return ()  # the batch says so when its turn comes, and goes on with the others
-        return doubts(model.manifest, modality_of(volume), body_part_of(volume))
+        return doubts(manifest, modality_of(volume), body_part_of(volume))
 
     def _follow(self, run: SegmentationRun) -> None:
         run.progress.connect(self._activity.show_event)
@@ -182,12 +185,10 @@ class SegmentationPanel:
             raise PanelError("There is no scene. Leave the module and enter it again.")
         return self._parameters
 
-    def _usable_model(self) -> Model:
+    def _require_model(self) -> Model:
         model = self._models.chosen
         if model is None:
             raise PanelError("There is no model. Choose one from the list, or add one from a file.")
-        if model.manifest is None:
-            raise PanelError(model.problem)
         return model
 
     def _is_confirmed(self, found: tuple[str, ...]) -> bool:

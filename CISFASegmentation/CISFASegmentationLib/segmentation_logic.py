@@ -11,7 +11,7 @@ from cisfa_slicer.job import Outcome
 from cisfa_slicer.model_library import ModelLibrary
 from cisfa_slicer.requirements import ensure_requirements, require_installed
 from cisfa_slicer.settings import WHEEL_FOLDER, read_setting
-from CISFASegmentationLib.segmentation_run import Options, SegmentationRun
+from CISFASegmentationLib.segmentation_run import Options, RunEnd, SegmentationRun
 
 
 class SegmentationError(CisfaError):
@@ -52,7 +52,8 @@ class SegmentationLogic:
             Cancelled: Somebody cancelled it.
             CisfaError: The volume, the region or the bundle cannot be used, or something is not installed.
         """
-        loop, ends = qt.QEventLoop(), []
+        loop = qt.QEventLoop()
+        ends: list[RunEnd] = []
         run = self.start(volume, bundle, roi=roi, replaced=replaced, options=options)
         run.ended.connect(ends.append)
         run.ended.connect(lambda end: loop.quit())

@@ -3,11 +3,12 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import slicer
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 
-from cisfa.bundle.manifest import read_manifest
+from cisfa.bundle.manifest import Manifest, read_manifest
 from cisfa.errors import CisfaError
 from cisfa.events import Event, Notice, Progress
 from cisfa_slicer.error_display import sentence_of
@@ -17,7 +18,13 @@ from cisfa_slicer.job_folder import make_job_folder, remove_job_folder
 from cisfa_slicer.signal import Signal
 from CISFASegmentationLib.organ_results import OrganResult, read_report
 from CISFASegmentationLib.segmentation_import import make_segmentation, place_in_scene, read_label_map, show_in_3d
-from CISFASegmentationLib.volume_export import SceneError, require_usable, write_roi, write_volume
+from CISFASegmentationLib.volume_export import (
+    SceneError,
+    require_usable,
+    stated_modality,
+    write_roi,
+    write_volume,
+)
 
 logger = logging.getLogger("cisfa")
 
@@ -56,8 +63,51 @@ class RunEnd:
 
     outcome: Outcome
     message: str = ""
-    segmentation: vtkMRMLSegmentationNode | None = None
+    segmentation: Any = None
     organs: tuple[OrganResult, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What a run was asked for.
+
+    Attributes:
+        volume: The node; beside its id, which a new scene can give to another volume.
+        volume_id: Its id.
+        replaced_id: Of the segmentation to replace; empty for a new one.
+        bundle: Where the model is.
+        manifest: What it says about itself.
+        folder: For temporary files.
+        is_trusted: True when the job need not doubt the volume's modality.
+    """
+
+    volume: Any
+    volume_id: str
+    replaced_id: str
+    bundle: Path
+    manifest: Manifest
+    folder: Path
+    is_trusted: bool
+
+    @property
+    def input(self) -> Path:
+        """The volume as the job reads it."""
+        return self.folder / "volume.nrrd"
+
+    @property
+    def roi(self) -> Path:
+        """The region of interest."""
+        return self.folder / "roi.mrk.json"
+
+    @property
+    def output(self) -> Path:
+        """The label map that the job writes."""
+        return self.folder / "labels.nrrd"
+
+    @property
+    def report(self) -> Path:
+        """What the job says of each organ."""
+        return self.folder / "report.json"
 
 
 class SegmentationRun:
@@ -84,9 +134,6 @@ class SegmentationRun:
         self._job = Job(find_interpreter(options.external_python))
         self._job.event.connect(self._on_event)
         self._job.log.connect(lambda line: self.log(line))
-        self._job.ended.connect(self._on_job_ended)
-        self._folder, self._manifest = Path(), None
-        self._volume, self._volume_id, self._replaced_id, self._name = None, "", "", ""
 
     @property
     def is_running(self) -> bool:
@@ -113,18 +160,24 @@ class SegmentationRun:
                 Nothing was started and nothing is left.
         """
         require_usable(volume)
-        self._manifest = read_manifest(bundle)
-        # the node beside its id, which a new scene can give to another volume
-        self._volume, self._volume_id, self._name = volume, volume.GetID(), volume.GetName()
-        self._replaced_id = replaced.GetID() if replaced else ""
-        self._folder = make_job_folder()
+        manifest = read_manifest(bundle)
+        request = _Request(
+            volume=volume,
+            volume_id=volume.GetID(),
+            replaced_id=replaced.GetID() if replaced else "",
+            bundle=bundle,
+            manifest=manifest,
+            folder=make_job_folder(),
+            is_trusted=self._options.trust_modality or stated_modality(volume) == manifest.target.modality,
+        )
+        self._job.ended.connect(lambda end: self._on_job_ended(end, request))
         try:
-            write_volume(volume, self._input)
+            write_volume(volume, request.input)
             if roi is not None:
-                write_roi(roi, self._roi)
-            self._job.start(self._words(bundle, with_roi=roi is not None))
+                write_roi(roi, request.roi)
+            self._job.start(self._words(request, with_roi=roi is not None))
         except BaseException:
-            remove_job_folder(self._folder)
+            remove_job_folder(request.folder)
             raise
 
     def cancel(self) -> None:
@@ -135,29 +188,13 @@ class SegmentationRun:
         """Stop and wait until all is gone: for when Slicer quits or the scene closes."""
         self._job.end_now()
 
-    @property
-    def _input(self) -> Path:
-        return self._folder / "volume.nrrd"
-
-    @property
-    def _roi(self) -> Path:
-        return self._folder / "roi.mrk.json"
-
-    @property
-    def _output(self) -> Path:
-        return self._folder / "labels.nrrd"
-
-    @property
-    def _report(self) -> Path:
-        return self._folder / "report.json"
-
-    def _words(self, bundle: Path, *, with_roi: bool) -> list[str]:
+    def _words(self, request: _Request, *, with_roi: bool) -> list[str]:
         options = self._options
-        words = ["segment", str(self._input), "--bundle", str(bundle), "--output", str(self._output)]
-        words += ["--report", str(self._report), "--device", options.device, "--batch-size", str(options.batch_size)]
-        words += ["--roi", str(self._roi)] if with_roi else []
+        words = ["segment", str(request.input), "--bundle", str(request.bundle), "--output", str(request.output)]
+        words += ["--report", str(request.report), "--device", options.device, "--batch-size", str(options.batch_size)]
+        words += ["--roi", str(request.roi)] if with_roi else []
         words += ["--largest-component"] if options.largest_component else []
-        words += ["--modality", self._manifest.target.modality] if options.trust_modality else []
+        words += ["--modality", request.manifest.target.modality] if request.is_trusted else []
         return words
 
     def _on_event(self, event: Event) -> None:
@@ -167,26 +204,27 @@ class SegmentationRun:
             case Notice():
                 self.log(event.message)
 
-    def _on_job_ended(self, end: JobEnd) -> None:
+    def _on_job_ended(self, end: JobEnd, request: _Request) -> None:
         try:
-            run_end = self._take_result() if end.outcome is Outcome.DONE else RunEnd(end.outcome, end.message)
+            is_done = end.outcome is Outcome.DONE
+            run_end = self._take_result(request) if is_done else RunEnd(end.outcome, end.message)
         except Exception as error:
             if not isinstance(error, CisfaError):
                 logger.error("internal error", exc_info=error)
             run_end = RunEnd(Outcome.FAILED, sentence_of(error))
         finally:
-            remove_job_folder(self._folder)
+            remove_job_folder(request.folder)
         self.ended(run_end)
 
-    def _take_result(self) -> RunEnd:
+    def _take_result(self, request: _Request) -> RunEnd:
         """Everything is read before the scene is touched."""
-        volume = slicer.mrmlScene.GetNodeByID(self._volume_id)
-        if volume is None or volume is not self._volume:
-            raise SceneError(f"{self._name} was deleted while it was being segmented. There is no result.")
-        replaced = slicer.mrmlScene.GetNodeByID(self._replaced_id) if self._replaced_id else None
-        report = read_report(self._report)
-        segmentation = make_segmentation(read_label_map(self._output, volume), self._manifest)
-        node = place_in_scene(segmentation, volume, self._manifest, report.bundle_checksum, replaced)
+        volume = slicer.mrmlScene.GetNodeByID(request.volume_id)
+        if volume is None or volume is not request.volume:
+            raise SceneError("The volume was deleted while it was being segmented. There is no result.")
+        replaced = slicer.mrmlScene.GetNodeByID(request.replaced_id) if request.replaced_id else None
+        report = read_report(request.report)
+        segmentation = make_segmentation(read_label_map(request.output, volume), request.manifest)
+        node = place_in_scene(segmentation, volume, request.manifest, report.bundle_checksum, replaced)
         if self._options.show_3d:
             show_in_3d(node, True)
         self.log(f"Segmented on {report.device}.")

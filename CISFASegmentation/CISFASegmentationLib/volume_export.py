@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import slicer
@@ -10,8 +9,6 @@ import vtk
 
 from cisfa.errors import CisfaError
 from cisfa.imaging.intensity import guess_modality
-
-Modality = Literal["CT", "MR"]
 
 # of unit axes' dot products; more is a sheared grid, which no volume file of the patient can have
 _ORTHOGONAL = 1e-3
@@ -112,12 +109,18 @@ def write_roi(roi: slicer.vtkMRMLMarkupsROINode, path: Path) -> None:
     path.write_text(json.dumps({"markups": [markup]}), encoding="utf-8")
 
 
-def modality_of(volume: slicer.vtkMRMLScalarVolumeNode) -> Modality | str:
-    """What a volume is: as DICOM says, or else as its intensities look; "PT" or the like when DICOM says so."""
+def stated_modality(volume: slicer.vtkMRMLScalarVolumeNode) -> str:
+    """DICOM's Modality (0008,0060) of a volume's series; empty when the volume did not come from DICOM."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     item = hierarchy.GetItemByDataNode(volume)
-    if item != hierarchy.GetInvalidItemID() and (stated := hierarchy.GetItemAttribute(item, "DICOM.Modality")):
-        return str(stated)
+    known = item != hierarchy.GetInvalidItemID()
+    return str(hierarchy.GetItemAttribute(item, "DICOM.Modality") or "") if known else ""
+
+
+def modality_of(volume: slicer.vtkMRMLScalarVolumeNode) -> str:
+    """What a volume is: as DICOM says ("MR", "PT" …), or else CT or MR as its intensities look."""
+    if stated := stated_modality(volume):
+        return stated
     voxels = slicer.util.arrayFromVolume(volume).reshape(-1)
     return guess_modality(voxels[:: 1 + voxels.size // _LOOKED_AT_VOXELS])
 

@@ -87,6 +87,5 @@ def segment_arrays(node):
 def snapshot():
     """What there is in the scene, to see that nothing was touched."""
     nodes = slicer.mrmlScene.GetNodes()
-    return sorted(
-        (node.GetID(), node.GetName()) for node in map(nodes.GetItemAsObject, range(nodes.GetNumberOfItems()))
-    )
+    every = [nodes.GetItemAsObject(index) for index in range(nodes.GetNumberOfItems())]
+    return sorted((node.GetID(), node.GetName()) for node in every)

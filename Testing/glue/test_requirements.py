@@ -174,7 +174,7 @@ def test_an_empty_wheel_folder_is_explained(pip: Pip, tmp_path: Path) -> None:
 
 def test_a_failing_pip_is_explained(pip: Pip, pytorch_extension: list[dict[str, object]]) -> None:
     pip.fails_with = subprocess.CalledProcessError(1, ["pip"])
-    with pytest.raises(RequirementsError, match="nibabel could not be installed from the internet .* HTTPS_PROXY"):
+    with pytest.raises(RequirementsError, match=r"nibabel could not be installed from the internet .* HTTPS_PROXY"):
         ensure_requirements(yes)
 
 
@@ -195,7 +195,6 @@ def test_a_full_disk_is_told_before_anything_is_asked(pip: Pip, monkeypatch: pyt
 def test_windows_short_paths_are_told_before_torch_is_half_unpacked(
     folder: str, is_fine: bool, pip: Pip, pytorch_extension: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(requirements.sys, "platform", "win32")
     monkeypatch.setattr(requirements, "_allows_long_paths", lambda: False)
     monkeypatch.setattr(requirements, "_packages_folder", lambda: Path(folder))
     if is_fine:

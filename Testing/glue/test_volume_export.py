@@ -74,7 +74,7 @@ def test_a_label_map_is_a_sentence(host) -> None:
 
 def test_a_non_linear_transform_is_a_sentence(host) -> None:
     node = add_volume("bent", transform=add_transform(is_linear=False))
-    with pytest.raises(SceneError, match="bent is under the non-linear transform bend. Harden"):
+    with pytest.raises(SceneError, match=r"bent is under the non-linear transform bend\. Harden"):
         require_usable(node)
 
 

@@ -68,7 +68,8 @@ class Job:
         self.log: Signal[[str]] = Signal()
         self.ended: Signal[[JobEnd]] = Signal()
         self._interpreter = interpreter
-        self._failure, self._finished = "", None
+        self._failure = ""
+        self._finished: Finished | None = None
         self._is_started, self._is_cancelled, self._has_ended = False, False, False
         self._stdout, self._stderr = _Lines(), _Lines()
         self._grace = qt.QTimer()

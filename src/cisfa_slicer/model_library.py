@@ -45,6 +45,16 @@ class Model:
         """For a list."""
         return self.manifest.name if self.manifest else f"{self.path.name} (cannot be used)"
 
+    def require_manifest(self) -> Manifest:
+        """What it says about itself.
+
+        Raises:
+            ModelLibraryError: It cannot be used.
+        """
+        if self.manifest is None:
+            raise ModelLibraryError(self.problem)
+        return self.manifest
+
 
 class ModelLibrary:
     """The model folder with the demo bundle before it."""
@@ -102,14 +112,22 @@ class ModelLibrary:
             ) from error
         return _model(target.name, target)
 
+    def require_removable(self, key: str) -> None:
+        """Say no before anybody is asked whether to remove the demo.
+
+        Raises:
+            ModelLibraryError: It is the demo.
+        """
+        if key == DEMO_KEY:
+            raise ModelLibraryError("The demo model belongs to the extension and stays.")
+
     def remove(self, key: str) -> None:
         """Delete a model's file.
 
         Raises:
             ModelLibraryError: It is the demo, or cannot be deleted.
         """
-        if key == DEMO_KEY:
-            raise ModelLibraryError("The demo model belongs to the extension and stays.")
+        self.require_removable(key)
         path = self.folder / Path(key).name
         try:
             _delete(path)

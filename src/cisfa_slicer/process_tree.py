@@ -48,10 +48,8 @@ def _processes() -> Iterator[tuple[int, int]]:
         return
     for file in Path("/proc").glob("[0-9]*/stat"):
         try:
-            # 1234 (name, with blanks and brackets) S parent …
-            yield (
-                int(file.parent.name),
-                int(file.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1]),
-            )
+            content = file.read_text(encoding="utf-8", errors="replace")
         except OSError:
             continue  # it has ended
+        # 1234 (name, with blanks and brackets) S parent …
+        yield int(file.parent.name), int(content.rpartition(")")[2].split()[1])

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import slicer
 
@@ -169,7 +170,7 @@ def _require_space(needs_torch: bool) -> None:
 
 def _require_short_paths(needs_torch: bool) -> None:
     """Windows stops at 260 characters unless it was told otherwise, in the middle of unpacking torch."""
-    if sys.platform != "win32" or not needs_torch or _allows_long_paths():
+    if not needs_torch or _allows_long_paths():
         return
     folder = _packages_folder()
     if len(str(folder)) + _LONGEST_NAME_BELOW > _LONGEST_PATH:
@@ -180,16 +181,21 @@ def _require_short_paths(needs_torch: bool) -> None:
         )
 
 
-def _allows_long_paths() -> bool:
-    if sys.platform != "win32":
-        return True
-    import winreg
+if sys.platform == "win32":
 
-    try:
-        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"SYSTEM\CurrentControlSet\Control\FileSystem") as key:
-            return bool(winreg.QueryValueEx(key, "LongPathsEnabled")[0])
-    except OSError:
-        return False
+    def _allows_long_paths() -> bool:
+        import winreg
+
+        try:
+            with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"SYSTEM\CurrentControlSet\Control\FileSystem") as key:
+                return bool(winreg.QueryValueEx(key, "LongPathsEnabled")[0])
+        except OSError:
+            return False
+
+else:
+
+    def _allows_long_paths() -> bool:
+        return True
 
 
 def _install_from_folder(missing: tuple[Requirement, ...], folder: Path) -> None:
@@ -215,7 +221,7 @@ def _install_from_network(missing: tuple[Requirement, ...]) -> None:
         _run_pip(lambda: _install_others([each.specifier for each in others]), others, "the internet")
 
 
-def _pytorch_logic():  # type: ignore[no-untyped-def]
+def _pytorch_logic() -> Any:
     """The PyTorch extension's logic.
 
     Raises:

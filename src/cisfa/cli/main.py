@@ -53,7 +53,7 @@ COMMANDS = {
     "evaluate": Entry("score label maps against expert ones, and write a report"),
     "bundle": Entry("show, check, download or make a model bundle"),
     "phantom": Entry("make synthetic cases to try things out with"),
-    "doctor": Entry("say what this computer has and what is missing"),
+    "doctor": Entry("say what this computer has and what is missing", is_job=True),
 }
 
 
