@@ -119,7 +119,9 @@ class ModelSection:
             )
             return
         lines = [f"{model.name} ({model.size_bytes / 1e6:.0f} MB): {model.description}" for model in offered]
-        line = qt.QInputDialog.getItem(slicer.util.mainWindow(), _("Download a model"), _("Model"), lines, 0, False)
+        # whoever cancels gets the first line, which therefore is no model
+        shown = [_("Choose a model"), *lines]
+        line = qt.QInputDialog.getItem(slicer.util.mainWindow(), _("Download a model"), _("Model"), shown, 0, False)
         if line in lines:
             self._download(offered[lines.index(line)])
 

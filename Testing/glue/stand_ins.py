@@ -48,7 +48,7 @@ def is_alive(process_id: int) -> bool:
         raise NotImplementedError
     try:
         os.kill(process_id, 0)
-        state = Path(f"/proc/{process_id}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
+        state = Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
     except OSError:
         return False
     return state != "Z"

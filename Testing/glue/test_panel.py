@@ -523,6 +523,10 @@ def test_a_model_of_the_catalogue_is_downloaded_and_chosen(
     catalogue = tmp_path / "Katalog.json"
     catalogue.write_text(json.dumps({"schema_version": 1, "models": [entry]}), encoding="utf-8")
     ui.catalogueEdit.currentPath = str(catalogue)
+    host.dialogs.answer_next("Choose a model")  # what Qt returns when the user cancels
+    ui.downloadModelButton.click()
+    assert is_idle(ui)
+    assert not models.exists()
     host.dialogs.answer_next(f"Abdomen ({len(content) / 1e6:.0f} MB): CT to MR")
     ui.downloadModelButton.click()
     host.wait_until(lambda: is_idle(ui), timeout_s=60)

@@ -142,7 +142,7 @@ def test_every_choice_reaches_the_command(host, logic: SegmentationLogic, job_do
     assert run_to_end(host, logic, label_like_volume()[0], roi=roi, options=options).outcome is Outcome.DONE
     import json
 
-    words = json.loads((Path(slicer.app.temporaryPath) / "words.json").read_text("utf-8"))
+    words = json.loads((Path(slicer.app.temporaryPath) / "words.json").read_text(encoding="utf-8"))
     assert words[0] == "segment"
     for option, value in (("--device", "cpu"), ("--batch-size", "3"), ("--modality", "MR")):
         assert words[words.index(option) + 1] == value
