@@ -45,7 +45,7 @@ def started(host, tmp_path: Path):
 
 
 def ended(host, heard: Heard) -> JobEnd:
-    host.wait_until(lambda: heard.ends)
+    host.spin_until(lambda: heard.ends)
     assert len(heard.ends) == 1
     assert not heard.job.is_running
     return heard.ends[0]
@@ -149,7 +149,7 @@ wait_for_stdin_to_close()
 say("notice", message="Stopped on request.")
 sys.exit(3)
 """)
-    host.wait_until(lambda: heard.events)
+    host.spin_until(lambda: heard.events)
     before = time.monotonic()
     heard.job.cancel()
     heard.job.cancel()  # a second click changes nothing
@@ -163,7 +163,7 @@ say("progress", stage="a", fraction=0)
 wait_for_stdin_to_close()
 say("finished", outputs=[])
 """)
-    host.wait_until(lambda: heard.events)
+    host.spin_until(lambda: heard.events)
     heard.job.cancel()
     assert ended(host, heard).outcome is Outcome.CANCELLED
 
@@ -181,13 +181,13 @@ time.sleep(600)
 @pytest.mark.parametrize("how", ["cancel", "end_now"])
 def test_a_deaf_job_is_killed_with_all_that_it_started(how: str, host, started) -> None:
     heard = started(DEAF)
-    host.wait_until(lambda: len(heard.events) == 2)
+    host.spin_until(lambda: len(heard.events) == 2)
     processes = [int(event.message) for event in heard.events]
     assert all(map(is_alive, processes))
     before = time.monotonic()
     getattr(heard.job, how)()
     assert ended(host, heard).outcome is Outcome.CANCELLED
-    host.wait_until(lambda: not any(map(is_alive, processes)))
+    host.spin_until(lambda: not any(map(is_alive, processes)))
     assert time.monotonic() - before < CANCEL_WITHIN_S
 
 
@@ -203,11 +203,11 @@ def test_what_a_launcher_started_ends_too(listens: bool, host, tmp_path: Path) -
     launcher.chmod(0o755)
     heard = Heard(Job(type(python)(launcher, is_slicers=True, folder=python.folder), grace_s=2))
     heard.job.start(["anything"])
-    host.wait_until(lambda: len(heard.events) == (1 if listens else 2))
+    host.spin_until(lambda: len(heard.events) == (1 if listens else 2))
     processes = [int(event.message) for event in heard.events]
     heard.job.cancel()
     assert ended(host, heard).outcome is Outcome.CANCELLED
-    host.wait_until(lambda: not any(map(is_alive, processes)))
+    host.spin_until(lambda: not any(map(is_alive, processes)))
 
 
 def test_a_job_that_was_never_started_can_be_ended(host, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def widget(host, root: Path, models: Path):
     made = host.load_module(root / "CISFASegmentation" / "CISFASegmentation.py")
     host.enter(made)
     yield made
-    host.quit()
+    host.quit(widget)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def is_idle(ui) -> bool:
 
 
 def finish(host, ui) -> None:
-    host.wait_until(lambda: is_idle(ui), timeout_s=120)
+    host.spin_until(lambda: is_idle(ui), timeout_s=120)
     assert leftovers() == []
 
 
@@ -89,18 +89,16 @@ def test_load_a_volume_click_segment_get_a_segmentation(host, widget, ui, resour
     volume = load_sample(resources)
     ui.inputSelector.setCurrentNode(volume)
     assert ui.modelSelector.currentText == "Abdomen of phantoms, CT to MR"
-    stages = []
-    widget.panel._activity.show_event, original = (
-        lambda event: (stages.append(ui.stageLabel.text), original(event)),
-        widget.panel._activity.show_event,
-    )
     ui.segmentButton.click()
     assert ui.segmentButton.text == "Cancel"
-    assert ui.progressBar.visible
+    assert not ui.progressBar.isHidden()
+    stages = set()
+    host.spin_until(lambda: stages.add(ui.stageLabel.text.split(",")[0]) or is_idle(ui), timeout_s=120)
     finish(host, ui)
+    assert {"Starting", "loading the model", "segmenting"} <= stages
     (node,) = segmentations()
     assert "Done" in ui.messageLabel.text
-    assert not ui.progressBar.visible
+    assert ui.progressBar.isHidden()
     assert all(mask.sum() > 500 for mask in segment_arrays(node).values())
     rows = table(ui)
     assert [row[0] for row in rows] == ["liver", "right kidney", "left kidney", "spleen"]
@@ -170,7 +168,7 @@ def test_without_torch_nothing_is_installed_against_the_users_will(host, ui, mon
     monkeypatch.setattr("cisfa_slicer.requirements.missing_requirements", lambda file: (Requirement("torch", "2.8"),))
     monkeypatch.setattr("cisfa_slicer.requirements._require_space", lambda needs_torch: None)
     ui.inputSelector.setCurrentNode(add_volume())
-    host.dialogs.answer_next(False)
+    host.dialogs.answer_next("No")
     ui.segmentButton.click()
     refused(ui, "cannot work without torch")
 
@@ -237,7 +235,7 @@ def test_a_bug_of_ours_is_told_too(ui, monkeypatch: pytest.MonkeyPatch, caplog: 
 def test_a_ct_for_an_mr_model_warns_first(host, ui, job_does) -> None:
     job_does(GOOD)
     ui.inputSelector.setCurrentNode(add_volume(modality="CT"))
-    host.dialogs.answer_next(False)
+    host.dialogs.answer_next("No")
     ui.segmentButton.click()
     refused(ui, "is for MR, but this volume looks like CT", "Nothing was segmented")
     assert "Segment all the same?" in host.dialogs.texts[-1]
@@ -246,7 +244,7 @@ def test_a_ct_for_an_mr_model_warns_first(host, ui, job_does) -> None:
 def test_who_goes_on_all_the_same_is_not_refused_by_the_job(host, ui, job_does, tmp_path: Path) -> None:
     job_does(f"Path({str(tmp_path / 'words.json')!r}).write_text(json.dumps(sys.argv))\n" + GOOD)
     ui.inputSelector.setCurrentNode(add_volume(modality="CT"))
-    host.dialogs.answer_next(True)
+    host.dialogs.answer_next("Yes")
     ui.segmentButton.click()
     finish(host, ui)
     words = json.loads((tmp_path / "words.json").read_text(encoding="utf-8"))
@@ -261,7 +259,7 @@ def test_segment_becomes_cancel_and_comes_back(host, ui, job_does) -> None:
     ui.inputSelector.setCurrentNode(add_volume())
     before = snapshot()
     ui.segmentButton.click()
-    host.wait_until(lambda: ui.stageLabel.text.startswith("segmenting"))
+    host.spin_until(lambda: ui.stageLabel.text.startswith("segmenting"))
     assert ui.segmentButton.text == "Cancel"
     assert not ui.batchButton.enabled
     ui.segmentButton.click()
@@ -276,7 +274,7 @@ def test_closing_the_scene_ends_the_job_and_brings_nothing_into_the_new_one(host
     job_does(WAITS)
     ui.inputSelector.setCurrentNode(add_volume())
     ui.segmentButton.click()
-    host.wait_until(lambda: ui.stageLabel.text.startswith("segmenting"))
+    host.spin_until(lambda: ui.stageLabel.text.startswith("segmenting"))
     host.close_scene()
     finish(host, ui)
     assert segmentations() == []
@@ -302,7 +300,7 @@ def test_leaving_the_module_lets_the_job_go_on(host, widget, ui, job_does) -> No
     ui.inputSelector.setCurrentNode(label_like_volume()[0])
     ui.segmentButton.click()
     host.leave(widget)
-    host.wait_until(segmentations)
+    host.spin_until(segmentations)
     host.enter(widget)
     finish(host, ui)
     assert len(table(ui)) == 4
@@ -419,7 +417,7 @@ def test_several_volumes_one_after_another(host, ui, job_does) -> None:
     for volume in volumes:
         ui.batchSelector.setCheckState(volume, qt.Qt.Checked)
     ui.batchButton.click()
-    host.wait_until(lambda: "eins" in ui.stageLabel.text)
+    host.spin_until(lambda: "eins" in ui.stageLabel.text)
     finish(host, ui)
     assert ui.messageLabel.text == "3 of 4 volumes segmented. Failed: bent; the log says why."
     assert [node.GetName() for node in segmentations()] == [f"{name} segmentation" for name in ("eins", "zwei", "drei")]
@@ -437,7 +435,7 @@ def test_cancelling_several_keeps_what_is_done(host, ui, job_does, tmp_path: Pat
     for name in ("eins", "zwei", "drei"):
         ui.batchSelector.setCheckState(label_like_volume(name)[0], qt.Qt.Checked)
     ui.batchButton.click()
-    host.wait_until(lambda: "zwei" in ui.stageLabel.text)
+    host.spin_until(lambda: "zwei" in ui.stageLabel.text)
     ui.segmentButton.click()
     finish(host, ui)
     assert ui.messageLabel.text == "Stopped. 1 of 3 volumes segmented."
@@ -472,10 +470,10 @@ def test_a_model_is_added_shown_and_removed(host, ui, widget, models: Path, reso
     host.dialogs.answer_next(str(bundle))
     ui.addModelButton.click()
     refused(ui, "There is a model called Leber ü.zip already")
-    host.dialogs.answer_next(False)
+    host.dialogs.answer_next("No")
     ui.removeModelButton.click()
     assert (models / bundle.name).exists()
-    host.dialogs.answer_next(True)
+    host.dialogs.answer_next("Yes")
     ui.removeModelButton.click()
     assert not (models / bundle.name).exists()
     assert ui.modelSelector.count == 1
@@ -529,7 +527,7 @@ def test_a_model_of_the_catalogue_is_downloaded_and_chosen(
     assert not models.exists()
     host.dialogs.answer_next(f"Abdomen ({len(content) / 1e6:.0f} MB): CT to MR")
     ui.downloadModelButton.click()
-    host.wait_until(lambda: is_idle(ui), timeout_s=60)
+    host.spin_until(lambda: is_idle(ui), timeout_s=60)
     assert ui.messageLabel.text == "Abdomen of phantoms, CT to MR was added."
     assert (models / "abdomen.zip").read_bytes() == content
     assert ui.modelSelector.currentIndex == 1
@@ -599,8 +597,8 @@ def test_quitting_ends_what_runs(host, widget, ui, job_does) -> None:
     job_does(WAITS)
     ui.inputSelector.setCurrentNode(add_volume())
     ui.segmentButton.click()
-    host.wait_until(lambda: ui.stageLabel.text.startswith("segmenting"))
-    host.quit()
+    host.spin_until(lambda: ui.stageLabel.text.startswith("segmenting"))
+    host.quit(widget)
     assert leftovers() == []
 
 
@@ -609,7 +607,7 @@ def test_loading_the_module_loads_no_torch(root: Path) -> None:
 
     code = (
         "import sys; sys.path[:0] = sys.argv[1:];"
-        "from slicer_host import start; host = start();"
+        "from slicer_host.installation import install; host = install(); host.start();"
         "from pathlib import Path; widget = host.load_module(Path(sys.argv[1]) / 'CISFASegmentation.py');"
         "sys.exit('torch' in sys.modules)"
     )

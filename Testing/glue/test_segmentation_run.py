@@ -79,7 +79,7 @@ def leftovers() -> list[Path]:
 def run_to_end(host, logic: SegmentationLogic, *arguments: object, **choices: object) -> RunEnd:
     ends: list[RunEnd] = []
     logic.start(*arguments, **choices).ended.connect(ends.append)
-    host.wait_until(lambda: ends)
+    host.spin_until(lambda: ends)
     assert len(ends) == 1
     assert leftovers() == []
     return ends[0]
@@ -171,7 +171,7 @@ def test_a_volume_that_was_deleted_meanwhile_gives_a_sentence(host, logic: Segme
     logic.start(volume).ended.connect(ends.append)
     slicer.mrmlScene.RemoveNode(volume)
     before = snapshot()
-    host.wait_until(lambda: ends)
+    host.spin_until(lambda: ends)
     assert ends[0].outcome is Outcome.FAILED
     assert "The volume was deleted while it was being segmented" in ends[0].message
     assert snapshot() == before
@@ -185,7 +185,7 @@ def test_another_volume_with_the_same_id_gets_nothing(host, logic: SegmentationL
     identity = volume.GetID()
     host.close_scene()
     assert label_like_volume("second")[0].GetID() == identity
-    host.wait_until(lambda: ends)
+    host.spin_until(lambda: ends)
     assert ends[0].outcome is Outcome.FAILED
     assert slicer.util.getNodesByClass("vtkMRMLSegmentationNode") == []
 
@@ -195,7 +195,7 @@ def test_a_replaced_segmentation_that_was_deleted_becomes_a_new_one(host, logic:
     node, ends = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "old"), []
     logic.start(label_like_volume()[0], replaced=node).ended.connect(ends.append)
     slicer.mrmlScene.RemoveNode(node)
-    host.wait_until(lambda: ends)
+    host.spin_until(lambda: ends)
     assert ends[0].outcome is Outcome.DONE
     assert ends[0].segmentation is not node
     assert slicer.mrmlScene.GetNodeByID(ends[0].segmentation.GetID()) is ends[0].segmentation
@@ -238,10 +238,10 @@ def test_cancelling_leaves_nothing(host, logic: SegmentationLogic, job_does) -> 
     run.ended.connect(ends.append)
     run.progress.connect(stages.append)
     before = snapshot()
-    host.wait_until(lambda: stages)
+    host.spin_until(lambda: stages)
     assert len(leftovers()) == 1
     run.cancel()
-    host.wait_until(lambda: ends)
+    host.spin_until(lambda: ends)
     assert ends[0].outcome is Outcome.CANCELLED
     assert leftovers() == []
     assert snapshot() == before

@@ -87,8 +87,9 @@ def test_a_sheared_volume_is_a_sentence(host) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_a_sentence(host, tmp_path: Path) -> None:
+    (tmp_path / "no folder").write_text("", encoding="utf-8")
     with pytest.raises(SceneError, match="cannot be written to the temporary folder"):
-        write_volume(add_volume(), tmp_path / "missing" / "volume.nrrd")
+        write_volume(add_volume(), tmp_path / "no folder" / "volume.nrrd")
 
 
 def test_a_region_keeps_its_place_under_transforms(host, tmp_path: Path) -> None:

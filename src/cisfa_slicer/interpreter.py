@@ -10,6 +10,11 @@ import slicer
 
 from cisfa.errors import CisfaError
 
+# would make the job's ITK load Slicer's plugins, which crash every other build of ITK
+_FOR_SLICERS_ITK = "ITK_AUTOLOAD_PATH"
+# would make another Python look for its parts in Slicer's
+_FOR_SLICERS_PYTHON = ("PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONSTARTUP")
+
 # where `import cisfa` works from: src in a checkout, qt-scripted-modules when installed
 PACKAGES_FOLDER = Path(__file__).resolve().parents[1]
 
@@ -37,8 +42,8 @@ class Interpreter:
         paths = [str(PACKAGES_FOLDER)]
         if self.is_slicers and "PYTHONPATH" in variables:
             paths.append(variables["PYTHONPATH"])
-        if not self.is_slicers:
-            variables.pop("PYTHONHOME", None)
+        for name in (_FOR_SLICERS_ITK, *(() if self.is_slicers else _FOR_SLICERS_PYTHON)):
+            variables.pop(name, None)
         # UTF-8 also where the system's code page is another one; no waiting in buffers
         return {**variables, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
 

@@ -73,8 +73,8 @@ class Job:
         self._is_started, self._is_cancelled, self._has_ended = False, False, False
         self._stdout, self._stderr = _Lines(), _Lines()
         self._grace = qt.QTimer()
-        self._grace.singleShot = True
-        self._grace.interval = round(1000 * grace_s)
+        self._grace.setSingleShot(True)
+        self._grace.setInterval(round(1000 * grace_s))
         self._grace.connect("timeout()", self._kill)
         self._process = self._make_process()
 

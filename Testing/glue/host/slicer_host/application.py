@@ -1,6 +1,9 @@
 """slicer.app: the application, its settings and its modules."""
 
+import sys
 import tempfile
+import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +19,8 @@ class QuitRequestedError(AssertionError):
 
 
 class qSlicerModuleManager(QtCore.QObject):  # noqa: N801
-    moduleLoaded = QtCore.Signal(str)  # noqa: N815
-    moduleAboutToBeUnloaded = QtCore.Signal(str)  # noqa: N815
+    moduleLoaded = QtCore.Signal(str)
+    moduleAboutToBeUnloaded = QtCore.Signal(str)
 
     def __init__(self, parent: QtCore.QObject) -> None:
         super().__init__(parent)
@@ -26,8 +29,33 @@ class qSlicerModuleManager(QtCore.QObject):  # noqa: N801
     def module(self, name: str) -> Any:
         return self.modules.get(name)
 
-    def modulesNames(self) -> list[str]:  # noqa: N802
+    def modulesNames(self) -> list[str]:
         return list(self.modules)
+
+
+class qSlicerMainWindow(QtWidgets.QMainWindow):  # noqa: N801
+    """The window that dialogs have for a parent; it is never shown.
+
+    Args:
+        select_module: Called with the name of a module that is to be opened.
+    """
+
+    def __init__(self, select_module: Callable[[str], object]) -> None:
+        super().__init__()
+        self.setObjectName("qSlicerMainWindow")
+        self._select_module, self._selected = select_module, ""
+
+    def moduleSelector(self) -> types.SimpleNamespace:
+        return types.SimpleNamespace(selectModule=self._select, selectedModule=self._selected)
+
+    def _select(self, name: str) -> None:
+        self._selected = name
+        self._select_module(name)
+
+
+def make_main_window(select_module: Callable[[str], object]) -> Wrapped:
+    native = qSlicerMainWindow(select_module)
+    return take_native(new(make_class("slicer.util.mainWindow()", qSlicerMainWindow)), native)
 
 
 def constant_property(kind: type, value: Any) -> Any:
@@ -37,19 +65,19 @@ def constant_property(kind: type, value: Any) -> Any:
 class qSlicerApplication(QtWidgets.QApplication):  # noqa: N801
     """Qt's application with Slicer's additions; a test never runs its event loop to the end."""
 
-    startupCompleted = QtCore.Signal()  # noqa: N815
-    mrmlSceneChanged = QtCore.Signal(object)  # noqa: N815
+    startupCompleted = QtCore.Signal()
+    mrmlSceneChanged = QtCore.Signal(object)
     revision = constant_property(str, "00000")
-    repositoryRevision = constant_property(str, "0" * 7)  # noqa: N815
-    releaseType = constant_property(str, "Stable")  # noqa: N815
-    majorVersion = constant_property(int, int(VERSION.split(".")[0]))  # noqa: N815
-    minorVersion = constant_property(int, int(VERSION.split(".")[1]))  # noqa: N815
-    mainApplicationName = constant_property(str, "Slicer")  # noqa: N815
-    mainApplicationMajorVersion = constant_property(int, int(VERSION.split(".")[0]))  # noqa: N815
-    mainApplicationMinorVersion = constant_property(int, int(VERSION.split(".")[1]))  # noqa: N815
-    mainApplicationPatchVersion = constant_property(int, int(VERSION.split(".")[2]))  # noqa: N815
-    isInstalled = constant_property(bool, True)  # noqa: N815
-    documentationBaseUrl = constant_property(str, "https://slicer.readthedocs.io/en/latest/")  # noqa: N815
+    repositoryRevision = constant_property(str, "0" * 7)
+    releaseType = constant_property(str, "Stable")
+    majorVersion = constant_property(int, int(VERSION.split(".")[0]))
+    minorVersion = constant_property(int, int(VERSION.split(".")[1]))
+    mainApplicationName = constant_property(str, "Slicer")
+    mainApplicationMajorVersion = constant_property(int, int(VERSION.split(".")[0]))
+    mainApplicationMinorVersion = constant_property(int, int(VERSION.split(".")[1]))
+    mainApplicationPatchVersion = constant_property(int, int(VERSION.split(".")[2]))
+    isInstalled = constant_property(bool, True)
+    documentationBaseUrl = constant_property(str, "https://slicer.readthedocs.io/en/latest/")
 
     def __init__(self) -> None:
         super().__init__(["Slicer"])
@@ -78,56 +106,65 @@ class qSlicerApplication(QtWidgets.QApplication):  # noqa: N801
     def _set_temporary_path(self, path: str) -> None:
         self._temporary = Path(path)
 
-    temporaryPath = QtCore.Property(str, lambda self: self._temporary.as_posix(), _set_temporary_path)  # noqa: N815
-    slicerHome = QtCore.Property(str, lambda self: self.home.as_posix())  # noqa: N815
-    slicerUserSettingsFilePath = QtCore.Property(str, lambda self: self._user_settings.fileName())  # noqa: N815
+    temporaryPath = QtCore.Property(str, lambda self: self._temporary.as_posix(), _set_temporary_path)
+    slicerHome = QtCore.Property(str, lambda self: self.home.as_posix())
+    slicerUserSettingsFilePath = QtCore.Property(str, lambda self: self._user_settings.fileName())
 
-    def userSettings(self) -> QtCore.QSettings:  # noqa: N802
+    def userSettings(self) -> QtCore.QSettings:
         return self._user_settings
 
     def settings(self) -> QtCore.QSettings:
         return self._user_settings
 
-    def revisionUserSettings(self) -> QtCore.QSettings:  # noqa: N802
+    def revisionUserSettings(self) -> QtCore.QSettings:
         return self._revision_settings
 
-    def applicationDirPath(self) -> str:  # noqa: N802
+    def applicationDirPath(self) -> str:
         return (self.home / "bin").as_posix()
 
-    def startupEnvironment(self) -> QtCore.QProcessEnvironment:  # noqa: N802
+    def startupEnvironment(self) -> QtCore.QProcessEnvironment:
         return QtCore.QProcessEnvironment.systemEnvironment()
 
     def environment(self) -> QtCore.QProcessEnvironment:
         return QtCore.QProcessEnvironment.systemEnvironment()
 
-    def testingEnabled(self) -> bool:  # noqa: N802
+    def commandOptions(self) -> types.SimpleNamespace:
+        return types.SimpleNamespace(runPythonAndExit=False)
+
+    def testingEnabled(self) -> bool:
         return self.is_testing
 
-    def moduleManager(self) -> QtCore.QObject:  # noqa: N802
+    def moduleManager(self) -> QtCore.QObject:
         return self._manager
 
-    def mrmlScene(self) -> Any:  # noqa: N802
+    def mrmlScene(self) -> Any:
         return self.current.scene
 
-    def applicationLogic(self) -> Any:  # noqa: N802
+    def applicationLogic(self) -> Any:
         return self.current.application_logic
 
-    def moduleLogic(self, name: str) -> Any:  # noqa: N802
+    def moduleLogic(self, name: str) -> Any:
         return self.current.logics.get(name)
 
-    def layoutManager(self) -> None:  # noqa: N802
+    def layoutManager(self) -> None:
         """There are no views."""
         return
 
-    def pauseRender(self) -> None:  # noqa: N802
+    def pauseRender(self) -> None:
         """There is nothing to render."""
 
-    resumeRender = pauseRender  # noqa: N815
+    resumeRender = pauseRender
 
     def exit(self, code: int = 0) -> None:
         raise QuitRequestedError(f"Slicer was asked to quit with {code}.")
 
     quit = restart = exit
+
+
+def show_message(kind: QtCore.QtMsgType, context: QtCore.QMessageLogContext, text: str) -> None:
+    """What Qt says goes to standard error, but for what it says of there being no screen."""
+    if "propagateSizeHints" not in text:
+        sys.stderr.write(f"{text}\n")
 
 
 def new(cls: type) -> Any:
@@ -136,5 +173,6 @@ def new(cls: type) -> Any:
 
 def make_application() -> tuple[qSlicerApplication, Wrapped]:
     """The one application of a process, and what Python sees of it."""
+    QtCore.qInstallMessageHandler(show_message)
     native = qSlicerApplication()
     return native, take_native(new(make_class("slicer.app", qSlicerApplication)), native)

@@ -1,5 +1,6 @@
-"""CTK's widgets that panels use, as far as they are used: what they emit and when is CTK's, the looks are roughly so."""
+"""CTK's widgets that panels use, as far as they use them; what they emit and when is as in CTK, the looks nearly so."""
 
+import enum
 import re
 from typing import Any
 
@@ -43,14 +44,14 @@ class Collapsing:
 class CollapsibleButton(QtWidgets.QAbstractButton):
     """A header bar with contents below."""
 
-    contentsCollapsed = QtCore.Signal(bool)  # noqa: N815
-    buttonTextAlignment = kept(int, "buttonTextAlignment", 0x84)  # noqa: N815
-    indicatorAlignment = kept(int, "indicatorAlignment", 0x81)  # noqa: N815
-    contentsFrameShape = kept(int, "contentsFrameShape", 0)  # noqa: N815
-    contentsFrameShadow = kept(int, "contentsFrameShadow", 0)  # noqa: N815
-    contentsLineWidth = kept(int, "contentsLineWidth", 1)  # noqa: N815
-    contentsMidLineWidth = kept(int, "contentsMidLineWidth", 0)  # noqa: N815
-    collapsedHeight = kept(int, "collapsedHeight", 10)  # noqa: N815
+    contentsCollapsed = QtCore.Signal(bool)
+    buttonTextAlignment = kept(int, "buttonTextAlignment", 0x84)
+    indicatorAlignment = kept(int, "indicatorAlignment", 0x81)
+    contentsFrameShape = kept(int, "contentsFrameShape", 0)
+    contentsFrameShadow = kept(int, "contentsFrameShadow", 0)
+    contentsLineWidth = kept(int, "contentsLineWidth", 1)
+    contentsMidLineWidth = kept(int, "contentsMidLineWidth", 0)
+    collapsedHeight = kept(int, "collapsedHeight", 10)
     flat = kept(bool, "flat", False)
 
     def __init__(self, *given: Any) -> None:
@@ -81,23 +82,23 @@ class CollapsibleButton(QtWidgets.QAbstractButton):
     def _header_height(self) -> int:
         return self.fontMetrics().height() + 10
 
-    def sizeHint(self) -> QtCore.QSize:  # noqa: N802
+    def sizeHint(self) -> QtCore.QSize:
         inside = self.layout().totalSizeHint() if self.layout() else QtCore.QSize(200, 0)
         height = self._header_height() if self._collapsing.is_collapsed else max(inside.height(), self._header_height())
         return QtCore.QSize(max(inside.width(), self.fontMetrics().horizontalAdvance(self.text()) + 40), height)
 
-    def minimumSizeHint(self) -> QtCore.QSize:  # noqa: N802
+    def minimumSizeHint(self) -> QtCore.QSize:
         return QtCore.QSize(super().minimumSizeHint().width(), self.sizeHint().height() if self.layout() else 20)
 
-    def showEvent(self, event: QtGui.QShowEvent) -> None:  # noqa: N802
+    def showEvent(self, event: QtGui.QShowEvent) -> None:
         super().showEvent(event)
         if self._collapsing.is_collapsed:  # children that came after it was collapsed
             self._collapsing.hide_children()
 
-    def hitButton(self, place: QtCore.QPoint) -> bool:  # noqa: N802
+    def hitButton(self, place: QtCore.QPoint) -> bool:
         return place.y() <= self._header_height()
 
-    def paintEvent(self, event: QtGui.QPaintEvent) -> None:  # noqa: N802
+    def paintEvent(self, event: QtGui.QPaintEvent) -> None:
         painter = QtGui.QPainter(self)
         painter.setRenderHint(QtGui.QPainter.Antialiasing)
         header = QtCore.QRectF(0.5, 0.5, self.width() - 1, self._header_height() - 3)
@@ -118,7 +119,7 @@ class ctkCollapsibleButton(CollapsibleButton):  # noqa: N801
 
 
 class ctkCollapsibleGroupBox(QtWidgets.QGroupBox):  # noqa: N801
-    collapsedHeight = kept(int, "collapsedHeight", 14)  # noqa: N815
+    collapsedHeight = kept(int, "collapsedHeight", 14)
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
@@ -137,18 +138,20 @@ class ctkPathLineEdit(QtWidgets.QWidget):  # noqa: N801
     A text that is not acceptable, which an empty one never is, changes ``currentPath`` but is not told of.
     """
 
-    currentPathChanged = QtCore.Signal(str)  # noqa: N815
-    validInputChanged = QtCore.Signal(bool)  # noqa: N815
+    Filters = enum.IntFlag("Filters", {name: value.value for name, value in QtCore.QDir.Filter.__members__.items()})
+    Option = QtWidgets.QFileDialog.Option
+    currentPathChanged = QtCore.Signal(str)
+    validInputChanged = QtCore.Signal(bool)
     label = kept(str, "label", "")
     options = kept(int, "options", 0)
-    settingKey = kept(str, "settingKey", "")  # noqa: N815
-    showBrowseButton = kept(bool, "showBrowseButton", True)  # noqa: N815
-    showHistoryButton = kept(bool, "showHistoryButton", True)  # noqa: N815
-    minimumContentsLength = kept(int, "minimumContentsLength", 0)  # noqa: N815
-    sizeAdjustPolicy = kept(int, "sizeAdjustPolicy", 0)  # noqa: N815
+    settingKey = kept(str, "settingKey", "")
+    showBrowseButton = kept(bool, "showBrowseButton", True)
+    showHistoryButton = kept(bool, "showHistoryButton", True)
+    minimumContentsLength = kept(int, "minimumContentsLength", 0)
+    sizeAdjustPolicy = kept(int, "sizeAdjustPolicy", 0)
     # as QDir: all entries, but neither . nor ..
     filters = kept(int, "filters", 0x6007)
-    nameFilters = kept("QStringList", "nameFilters", [])  # noqa: N815
+    nameFilters = kept("QStringList", "nameFilters", [])
 
     def __init__(self, *given: Any) -> None:
         super().__init__(next((each for each in given if isinstance(each, QtWidgets.QWidget)), None))
@@ -165,12 +168,12 @@ class ctkPathLineEdit(QtWidgets.QWidget):  # noqa: N801
         self._box.lineEdit().textChanged.connect(self._on_text_changed)
         self._button.clicked.connect(self.browse)
 
-    def setCurrentPath(self, path: str) -> None:  # noqa: N802
+    def setCurrentPath(self, path: str) -> None:
         self._box.lineEdit().setText(path)
 
-    currentPath = QtCore.Property(str, lambda self: self._box.currentText(), setCurrentPath)  # noqa: N815
+    currentPath = QtCore.Property(str, lambda self: self._box.currentText(), setCurrentPath)
 
-    def comboBox(self) -> QtWidgets.QComboBox:  # noqa: N802
+    def comboBox(self) -> QtWidgets.QComboBox:
         return self._box
 
     def browse(self) -> None:
@@ -179,7 +182,7 @@ class ctkPathLineEdit(QtWidgets.QWidget):  # noqa: N801
         if path:
             self.setCurrentPath(path)
 
-    def addCurrentPathToHistory(self) -> None:  # noqa: N802
+    def addCurrentPathToHistory(self) -> None:
         self._box.addItem(self._box.currentText())
 
     def _on_text_changed(self, path: str) -> None:
@@ -193,12 +196,12 @@ class ctkPathLineEdit(QtWidgets.QWidget):  # noqa: N801
 
 
 class ctkDirectoryButton(QtWidgets.QPushButton):  # noqa: N801
-    directoryChanged = QtCore.Signal(str)  # noqa: N815
-    directorySelected = QtCore.Signal(str)  # noqa: N815
+    directoryChanged = QtCore.Signal(str)
+    directorySelected = QtCore.Signal(str)
     caption = kept(str, "caption", "")
-    acceptMode = kept(int, "acceptMode", 0)  # noqa: N815
+    acceptMode = kept(int, "acceptMode", 0)
     options = kept(int, "options", 1)
-    elideMode = kept(int, "elideMode", 3)  # noqa: N815
+    elideMode = kept(int, "elideMode", 3)
 
     def __init__(self, *given: Any) -> None:
         super().__init__(next((each for each in given if isinstance(each, QtWidgets.QWidget)), None))
@@ -222,7 +225,7 @@ class ctkDirectoryButton(QtWidgets.QPushButton):  # noqa: N801
 
 
 class ctkComboBox(QtWidgets.QComboBox):  # noqa: N801
-    defaultText = QtCore.Property(  # noqa: N815
+    defaultText = QtCore.Property(
         str, lambda self: self.placeholderText(), lambda self, text: self.setPlaceholderText(text)
     )
 
@@ -234,14 +237,14 @@ class ctkCheckBox(QtWidgets.QCheckBox):  # noqa: N801
 class ctkFittedTextBrowser(QtWidgets.QTextBrowser):  # noqa: N801
     collapsed = kept(bool, "collapsed", True)
 
-    def sizeHint(self) -> QtCore.QSize:  # noqa: N802
+    def sizeHint(self) -> QtCore.QSize:
         return QtCore.QSize(super().sizeHint().width(), round(self.document().size().height()) + 4)
 
 
 class ctkMessageBox(QtWidgets.QMessageBox):  # noqa: N801
-    dontShowAgain = kept(bool, "dontShowAgain", False)  # noqa: N815
-    dontShowAgainVisible = kept(bool, "dontShowAgainVisible", False)  # noqa: N815
-    dontShowAgainSettingsKey = kept(str, "dontShowAgainSettingsKey", "")  # noqa: N815
+    dontShowAgain = kept(bool, "dontShowAgain", False)
+    dontShowAgainVisible = kept(bool, "dontShowAgainVisible", False)
+    dontShowAgainSettingsKey = kept(str, "dontShowAgainSettingsKey", "")
 
 
 OFFERED = (

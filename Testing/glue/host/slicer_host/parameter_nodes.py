@@ -1,4 +1,4 @@
-"""slicer.parameterNodeWrapper: typed attributes that live in a vtkMRMLScriptedModuleNode, as Slicer keeps them there."""
+"""slicer.parameterNodeWrapper: typed attributes kept in a vtkMRMLScriptedModuleNode, written there as Slicer does."""
 
 import enum
 import pathlib
@@ -121,7 +121,7 @@ class Wrapper:
 
     allParameters: typing.ClassVar[dict[str, Parameter]] = {}
 
-    def __init__(self, parameterNode: Any, prefix: str | None = None) -> None:  # noqa: N803
+    def __init__(self, parameterNode: Any, prefix: str | None = None) -> None:
         if prefix:
             raise NotImplementedError("This host knows no prefixes.")
         self.parameterNode = parameterNode
@@ -132,14 +132,14 @@ class Wrapper:
             if not parameter.is_in(parameterNode):
                 parameter.write(parameterNode, parameter.default)
 
-    def connectGui(self, gui: Any) -> int:  # noqa: N802
+    def connectGui(self, gui: Any) -> int:
         """Bind the widgets with the property SlicerParameterName; they get the node's values first."""
         is_widget = hasattr(gui, "isWidgetType")
         widgets = gui.findChildren("QWidget") if is_widget else vars(gui).values()
         named = {each.property(SlicerParameterNamePropertyName): each for each in widgets}
         return self.connectParametersToGui({name: widget for name, widget in named.items() if name})
 
-    def connectParametersToGui(self, mapping: dict[str, Any]) -> int:  # noqa: N802
+    def connectParametersToGui(self, mapping: dict[str, Any]) -> int:
         for name in mapping:
             self._require(name)
         connectors = {
@@ -154,7 +154,7 @@ class Wrapper:
         self._observers[tag] = self.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *event: self._show_in_gui())
         return tag
 
-    def disconnectGui(self, tag: int | None) -> None:  # noqa: N802
+    def disconnectGui(self, tag: int | None) -> None:
         for connector in self._connectors.pop(tag, {}).values():
             connector.on_changed(None)
         if tag in self._observers:
@@ -180,11 +180,11 @@ class Wrapper:
         if name not in self.allParameters:
             raise ValueError(f"There is no parameter {name}; there are {', '.join(self.allParameters)}.")
 
-    def getValue(self, name: str) -> Any:  # noqa: N802
+    def getValue(self, name: str) -> Any:
         self._require(name)
         return self.allParameters[name].read(self.parameterNode)
 
-    def setValue(self, name: str, value: Any) -> None:  # noqa: N802
+    def setValue(self, name: str, value: Any) -> None:
         self._require(name)
         self.allParameters[name].write(self.parameterNode, value)
 
@@ -192,19 +192,19 @@ class Wrapper:
         self._require(name)
         return Default(self.allParameters[name].default)
 
-    def StartModify(self) -> int:  # noqa: N802
+    def StartModify(self) -> int:
         return self.parameterNode.StartModify()
 
-    def EndModify(self, before: int) -> int:  # noqa: N802
+    def EndModify(self, before: int) -> int:
         return self.parameterNode.EndModify(before)
 
-    def AddObserver(self, event: Any, callback: Any, priority: float = 0.0) -> int:  # noqa: N802
+    def AddObserver(self, event: Any, callback: Any, priority: float = 0.0) -> int:
         return self.parameterNode.AddObserver(event, callback, priority)
 
-    def RemoveObserver(self, tag: int) -> None:  # noqa: N802
+    def RemoveObserver(self, tag: int) -> None:
         self.parameterNode.RemoveObserver(tag)
 
-    def Modified(self) -> None:  # noqa: N802
+    def Modified(self) -> None:
         self.parameterNode.Modified()
 
 
@@ -214,7 +214,7 @@ def _property(parameter: Parameter) -> property:
     )
 
 
-def parameterNodeWrapper(described: type | None = None) -> Any:  # noqa: N802
+def parameterNodeWrapper(described: type | None = None) -> Any:
     """Class decorator: the annotations become properties of a wrapper around a parameter node."""
     if described is None:
         return parameterNodeWrapper
@@ -228,5 +228,5 @@ def parameterNodeWrapper(described: type | None = None) -> Any:  # noqa: N802
     return type(described.__name__, (Wrapper,), members | {"allParameters": parameters})
 
 
-def isParameterNodeWrapper(what: Any) -> bool:  # noqa: N802
+def isParameterNodeWrapper(what: Any) -> bool:
     return isinstance(what, Wrapper) or (isinstance(what, type) and issubclass(what, Wrapper))

@@ -8,6 +8,7 @@ import vtk
 from PySide6 import QtCore
 from slicer import vtkMRMLScene
 
+MODIFIED = vtk.vtkCommand.ModifiedEvent
 NODE_EVENTS = (vtkMRMLScene.NodeAddedEvent, vtkMRMLScene.NodeRemovedEvent)
 
 

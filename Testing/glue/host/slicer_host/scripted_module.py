@@ -16,10 +16,10 @@ class ScriptedLoadableModule:
         if icon.is_file():
             parent.icon = qt.QIcon(str(icon))
 
-    def resourcePath(self, name: str) -> str:  # noqa: N802
+    def resourcePath(self, name: str) -> str:
         return str(Path(self.parent.path).parent / "Resources" / name)
 
-    def runTest(self, msec: int = 100, **choices: Any) -> None:  # noqa: N802
+    def runTest(self, msec: int = 100, **choices: Any) -> None:
         raise NotImplementedError("Run the module's test class instead.")
 
 
@@ -33,7 +33,7 @@ class ScriptedLoadableModuleWidget:
         self.layout = parent.layout()
         slicer.app.moduleManager().connect("moduleAboutToBeUnloaded(QString)", self._onModuleAboutToBeUnloaded)
 
-    def resourcePath(self, name: str) -> str:  # noqa: N802
+    def resourcePath(self, name: str) -> str:
         return str(Path(slicer.util.modulePath(self.moduleName)).parent / "Resources" / name)
 
     def setup(self) -> None:
@@ -42,10 +42,10 @@ class ScriptedLoadableModuleWidget:
     def cleanup(self) -> None:
         """For the module to override, as enter and exit are."""
 
-    def onReload(self) -> None:  # noqa: N802
+    def onReload(self) -> None:
         slicer.util.reloadScriptedModule(self.moduleName)
 
-    def _onModuleAboutToBeUnloaded(self, name: str) -> None:  # noqa: N802
+    def _onModuleAboutToBeUnloaded(self, name: str) -> None:
         if name == self.moduleName:
             self.cleanup()
             manager = slicer.app.moduleManager()
@@ -57,7 +57,7 @@ class ScriptedLoadableModuleLogic:
         self.moduleName = type(self).__name__.removesuffix("Logic")
         self.isSingletonParameterNode = True
 
-    def getParameterNode(self) -> Any:  # noqa: N802
+    def getParameterNode(self) -> Any:
         """The module's node in the scene, made when there is none."""
         if self.isSingletonParameterNode:
             node = slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
@@ -69,11 +69,11 @@ class ScriptedLoadableModuleLogic:
         node.SetAttribute("ModuleName", self.moduleName)
         return node
 
-    def getAllParameterNodes(self) -> list[Any]:  # noqa: N802
+    def getAllParameterNodes(self) -> list[Any]:
         nodes = slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode")
         return [node for node in nodes if node.GetAttribute("ModuleName") == self.moduleName]
 
-    def createParameterNode(self) -> Any:  # noqa: N802
+    def createParameterNode(self) -> Any:
         node = slicer.vtkMRMLScriptedModuleNode()
         if self.isSingletonParameterNode:
             node.SetSingletonTag(self.moduleName)
@@ -83,13 +83,13 @@ class ScriptedLoadableModuleLogic:
 
 
 class ScriptedLoadableModuleTest(unittest.TestCase):
-    messageDelay = 0  # noqa: N815
+    messageDelay = 0
 
-    def delayDisplay(self, message: str, requestedDelay: Any = None, msec: Any = None) -> None:  # noqa: N802, N803
+    def delayDisplay(self, message: str, requestedDelay: Any = None, msec: Any = None) -> None:
         """Slicer shows the message for a moment."""
         slicer.app.processEvents()
 
-    def runTest(self) -> None:  # noqa: N802
+    def runTest(self) -> None:
         """For the module to override."""
 
 

@@ -5,12 +5,12 @@ from xml.etree import ElementTree
 
 from PySide6 import QtCore, QtUiTools, QtWidgets
 
-from slicer_host import ctk_widgets, mrml_widgets, signals
+from slicer_host import ctk_widgets, mrml_widgets, node_combo_boxes, signals
 from slicer_host.special_members import method
 from slicer_host.values import HostError
 from slicer_host.wrapped import Wrapped, wrapped
 
-OWN_CLASSES = {each.__name__: each for each in (*ctk_widgets.OFFERED, *mrml_widgets.OFFERED)}
+OWN_CLASSES = {each.__name__: each for place in (ctk_widgets, mrml_widgets, node_combo_boxes) for each in place.OFFERED}
 
 
 @method("QUiLoader", "load")

@@ -151,8 +151,28 @@ def make_class(full_name: str, native: type) -> type:
     """A class with the members of an entry in the list, or with those of its nearest base that is in it."""
     listed = [full_name, *(f"{space}.{base.__name__}" for base in native.__mro__ for space in ("qt", "ctk", "slicer"))]
     nearest = next((name for name in listed if name in class_names()), full_name)
-    members = {"_api": class_api(nearest), "_native_class": native, "__module__": full_name.split(".")[0]}
+    members = {
+        "_api": sorted_by_kind(class_api(nearest), native),
+        "_native_class": native,
+        "__module__": full_name.split(".")[0],
+    }
     return WrappedClass(full_name.split(".")[-1], (Wrapped,), members)
+
+
+def sorted_by_kind(api: ClassApi, native: type) -> ClassApi:
+    """Where the list has only names of a QObject's class, the host's own says what is a property and what a signal."""
+    if not api.unsorted or not hasattr(native, "staticMetaObject"):
+        return api
+    meta = native.staticMetaObject
+    properties = [meta.property(index) for index in range(meta.propertyCount())]
+    methods = [meta.method(index) for index in range(meta.methodCount())]
+    sent = [each for each in methods if each.methodType() == QtCore.QMetaMethod.Signal]
+    signatures = {bytes(each.methodSignature().data()).decode() for each in sent}
+    signatures |= {"mrmlSceneChanged(vtkMRMLScene*)"} if "mrmlSceneChanged(PyObject)" in signatures else set()
+    writable = {each.name(): each.isWritable() for each in properties if each.name() in api.unsorted}
+    listed = frozenset(each for each in signatures if each.split("(")[0] in api.unsorted)
+    callables = api.unsorted - writable.keys() - {each.split("(")[0] for each in listed}
+    return ClassApi(api.name, writable, {}, callables, listed)
 
 
 def special(table: dict[tuple[str, str], Callable[..., Any]], native: type, name: str) -> Callable[..., Any] | None:
@@ -256,6 +276,18 @@ def read_property(wrapper: Wrapped, name: str) -> Any:
         return getter()
 
 
+def write_property(wrapper: Wrapped, name: str, value: Any) -> bool:
+    found, native = _meta_property(wrapper, name), unwrapped(value)
+    if found.isEnumType() and isinstance(value, int):
+        kind = type(read_property(wrapper, name))
+        native = kind(int(value)) if issubclass(kind, enum.Enum) else native
+        setter = getattr(wrapper._native, f"set{name[0].upper()}{name[1:]}", None)
+        if setter is not None:  # PySide takes some values so, and some only the other way
+            setter(native)
+            return True
+    return found.write(wrapper._native, native)
+
+
 def set_member(wrapper: Wrapped, name: str, value: Any) -> bool:
     """Set a property; False when it is for Python to keep, in a class that derives from Qt's."""
     api, native = wrapper._api, wrapper.__dict__.get("_native")
@@ -264,7 +296,7 @@ def set_member(wrapper: Wrapped, name: str, value: Any) -> bool:
     if name in api.writable and is_object:
         if not api.writable[name]:
             raise HostError(f"{api.name}.{name} cannot be set in Slicer.")
-        if value is None or not _meta_property(wrapper, name).write(native, unwrapped(value)):
+        if value is None or not write_property(wrapper, name, value):
             raise HostError(f"{api.name}.{name} does not take {value!r}.")
         return True
     if name in api.callables or any(each.split("(")[0] == name for each in api.signals):
