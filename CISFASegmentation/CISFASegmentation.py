@@ -130,7 +130,10 @@ class CISFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             self._gui_tag = None
         self._parameters = parameters
         if parameters is not None:
-            self._gui_tag = parameters.connectGui(self.ui)
+            # what connectGui does; but Slicer 5.8's returns no tag, and could not be undone
+            widgets = {widget.property("SlicerParameterName"): widget for widget in vars(self.ui).values()}
+            widgets.pop(None)
+            self._gui_tag = parameters.connectParametersToGui(widgets)
         self.panel.set_parameters(parameters)
 
 

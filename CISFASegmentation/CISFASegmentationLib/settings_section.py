@@ -36,14 +36,28 @@ class SettingsSection:
         }
         for name, field in fields.items():
             field.currentPath = read_setting(name)
-            field.connect("currentPathChanged(QString)", lambda path, name=name: write_setting(name, path.strip()))
-        ui.modelFolderEdit.connect("currentPathChanged(QString)", lambda path: on_models_moved())
+            remember = self._rememberer(name, field)
+            field.connect("currentPathChanged(QString)", remember)
+            # an emptied field says only that it holds nothing valid any more
+            field.connect("validInputChanged(bool)", remember)
+        self._on_models_moved = on_models_moved
         ui.doctorButton.connect("clicked(bool)", lambda checked: self._check())
 
     @property
     def external_python(self) -> str:
         """Path of a Python of the user's own; empty for Slicer's."""
         return read_setting(EXTERNAL_PYTHON)
+
+    def _rememberer(self, name: str, field: Any) -> Callable[[object], None]:
+        def remember(_: object) -> None:
+            path = field.currentPath.strip()
+            if path == read_setting(name):
+                return
+            write_setting(name, path)
+            if name == MODEL_FOLDER:
+                self._on_models_moved()
+
+        return remember
 
     def end_now(self) -> None:
         """Stop the check: for when Slicer quits."""

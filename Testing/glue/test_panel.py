@@ -572,6 +572,8 @@ def test_the_model_folder_is_remembered_between_sessions(host, ui, root: Path, t
     assert ui.modelSelector.count == 2
     library = ModelLibrary(resources / "CISFASegmentationDemoBundle.zip", resources / "CISFASegmentationCatalogue.json")
     assert [model.key for model in library.models()] == ["demo", "x.zip"]
+    ui.modelFolderEdit.currentPath = ""
+    assert slicer.app.userSettings().value("CISFA/ModelFolder") is None
 
 
 def test_a_scene_that_remembers_a_model_which_is_gone_takes_the_demo(host, widget, ui) -> None:
