@@ -40,6 +40,7 @@ class ActivityView:
         self._ui.segmentButton.toolTip = _("Stop; the scene stays as it is")
         self._ui.progressBar.visible = True
         self._ui.progressBar.setRange(0, 0)  # busy, while nobody knows for how long
+        self._ui.stageLabel.visible = True
         self._ui.stageLabel.text = what
         self.show_message("")
         for widget in self._others:
@@ -84,6 +85,7 @@ class ActivityView:
         self._ui.segmentButton.enabled = True
         self._ui.progressBar.visible = False
         self._ui.stageLabel.text = ""
+        self._ui.stageLabel.visible = False
         for widget in self._others:
             widget.enabled = True
 

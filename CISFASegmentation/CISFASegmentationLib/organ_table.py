@@ -32,6 +32,8 @@ def show_organs(table: Any, organs: Sequence[OrganResult], manifest: Manifest) -
         table.setItem(row, VOLUME, _number(f"{organ.volume_ml:.1f}"))
         table.setItem(row, INTENSITY, _number(mean))
         table.setItem(row, REMARK, qt.QTableWidgetItem(remark_of(organ)))
+    for column in (ORGAN, VOLUME, INTENSITY):  # the remark takes the rest
+        table.resizeColumnToContents(column)
 
 
 def remark_of(organ: OrganResult) -> str:

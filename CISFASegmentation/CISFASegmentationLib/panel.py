@@ -148,11 +148,11 @@ class SegmentationPanel:
         run.log.connect(self._log.add)
 
     def _on_end(self, end: RunEnd, manifest: Manifest) -> None:
-        remarks = [f"{organ.name}: {remark_of(organ)}" for organ in end.organs if organ.remarks]
+        remarks = [f"{organ.name} ({remark_of(organ)})" for organ in end.organs if organ.remarks]
         message = end.message
         if end.outcome is Outcome.DONE:
             message = _("Done: {name}.").format(name=end.segmentation.GetName())
-            message += " " + _("Look at: {remarks}.").format(remarks="; ".join(remarks)) if remarks else ""
+            message += " " + _("Look twice at: {remarks}.").format(remarks=", ".join(remarks)) if remarks else ""
         self._activity.end(message, is_failure=end.outcome is Outcome.FAILED)
         self._show_end(end, manifest)
 

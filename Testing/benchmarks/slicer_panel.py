@@ -2,9 +2,9 @@
 
     python Testing/benchmarks/slicer_panel.py
 
-The goals: loading the module and building its panel in at most 0.2 s without torch; from the click to the segmentation of
-a 256x256x36 volume with the demo model on two CPU cores in at most 10 s; no event handler that holds the window for
-more than 50 ms meanwhile. --large adds a 512x512x300 volume, for which there is no goal.
+The goals: loading the module and building its panel in at most 0.2 s without torch; from the click to the
+segmentation of a 256x256x36 volume with the demo model on two CPU cores in at most 10 s; no event handler that holds
+the window for more than 50 ms meanwhile. --large adds a 512x512x300 volume, for which there is no goal.
 """
 
 import sys

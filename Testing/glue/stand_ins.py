@@ -2,7 +2,6 @@
 
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from cisfa_slicer.interpreter import Interpreter
@@ -23,23 +22,13 @@ def wait_for_stdin_to_close():
 """
 
 
-@dataclass(frozen=True)
-class StandInPython(Interpreter):
-    """Runs a script instead of the real command."""
-
-    folder: Path = Path()
-
-    def environment(self) -> dict[str, str]:
-        return {**super().environment(), "PYTHONPATH": str(self.folder)}
-
-
-def python_that_does(script: str, folder: Path) -> StandInPython:
-    """A Python in which ``-m cisfa`` runs ``script``."""
+def python_that_does(script: str, folder: Path) -> Interpreter:
+    """A Python in which ``cisfa`` runs ``script``."""
     package = folder / "stand-in ä" / "cisfa"
     package.mkdir(parents=True, exist_ok=True)
     (package / "__init__.py").touch()
     (package / "__main__.py").write_text(PREAMBLE + script, encoding="utf-8")
-    return StandInPython(Path(sys.executable), is_slicers=True, folder=package.parent)
+    return Interpreter(Path(sys.executable), is_slicers=True, packages=package.parent)
 
 
 def is_alive(process_id: int) -> bool:

@@ -201,7 +201,7 @@ def test_what_a_launcher_started_ends_too(listens: bool, host, tmp_path: Path) -
     # job control gives the child a process group of its own; its streams are handed on
     launcher.write_text(f'#!/bin/bash\nset -m\n"{sys.executable}" "$@" <&0 &\nwait $!\nexit $?\n', encoding="utf-8")
     launcher.chmod(0o755)
-    heard = Heard(Job(type(python)(launcher, is_slicers=True, folder=python.folder), grace_s=2))
+    heard = Heard(Job(Interpreter(launcher, is_slicers=True, packages=python.packages), grace_s=2))
     heard.job.start(["anything"])
     host.spin_until(lambda: len(heard.events) == (1 if listens else 2))
     processes = [int(event.message) for event in heard.events]
@@ -216,3 +216,26 @@ def test_a_job_that_was_never_started_can_be_ended(host, tmp_path: Path) -> None
     heard.job.end_now()
     assert heard.ends == []
     assert not heard.job.is_running
+
+
+def test_a_launcher_that_sets_python_path_and_a_folder_full_of_traps_change_nothing(
+    host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PythonSlicer sets its own PYTHONPATH, and Slicer may run in any folder."""
+    (tmp_path / "cisfa.py").write_text("raise RuntimeError('imported from the present folder')", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("ITK_AUTOLOAD_PATH", "Slicer's plugins")
+    heard = Heard(
+        Job(
+            python_that_does(
+                "say('notice', message=str(os.environ.get('ITK_AUTOLOAD_PATH')))\n"
+                "say('finished', outputs=sys.argv[1:])",
+                tmp_path,
+            )
+        )
+    )
+    heard.job.start(["a b", "ä"])
+    end = ended(host, heard)
+    assert end.outputs == ("a b", "ä", "--events", "--cancel-when-stdin-closes")
+    assert heard.events[0] == Notice("None")

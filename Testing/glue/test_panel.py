@@ -391,7 +391,7 @@ def test_remarks_are_in_the_table_and_in_the_sentence(host, ui, job_does) -> Non
         "2 components",
         "3 components, touches the volume's edge",
     ]
-    assert "liver: nothing found" in ui.messageLabel.text
+    assert "liver (nothing found)" in ui.messageLabel.text
 
 
 def test_the_log_can_be_copied_and_names_no_volume(host, ui, job_does) -> None:

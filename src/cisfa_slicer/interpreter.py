@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,16 @@ from cisfa.errors import CisfaError
 # would make the job's ITK load Slicer's plugins, which crash every other build of ITK
 _FOR_SLICERS_ITK = "ITK_AUTOLOAD_PATH"
 # would make another Python look for its parts in Slicer's
-_FOR_SLICERS_PYTHON = ("PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONSTARTUP")
+_FOR_SLICERS_PYTHON = ("PYTHONHOME", "PYTHONPATH", "PYTHONNOUSERSITE", "PYTHONSTARTUP")
 
 # where `import cisfa` works from: src in a checkout, qt-scripted-modules when installed
 PACKAGES_FOLDER = Path(__file__).resolve().parents[1]
+
+# `python -m cisfa` with that folder first: not through PYTHONPATH, which a launcher may set to something of its own, and
+# without the present folder, where -m and -c look before anywhere else
+_RUN = (
+    "import runpy, sys; sys.path[0] = sys.argv.pop(1); runpy.run_module('cisfa', run_name='__main__', alter_sys=True)"
+)
 
 
 class InterpreterError(CisfaError):
@@ -31,21 +38,24 @@ class Interpreter:
         program: Its executable.
         is_slicers: True for Slicer's own, whose environment its launcher has prepared; False for a stranger, to whom
             that environment (PYTHONHOME, library paths) would be poison.
+        packages: The folder with the package ``cisfa``.
     """
 
     program: Path
     is_slicers: bool
+    packages: Path = PACKAGES_FOLDER
+
+    def arguments(self, words: Sequence[str]) -> list[str]:
+        """What to start the program with, so that it runs ``cisfa`` with these words."""
+        return ["-c", _RUN, str(self.packages), *words]
 
     def environment(self) -> dict[str, str]:
         """The variables that a job gets."""
         variables = dict(os.environ) if self.is_slicers else slicer.util.startupEnvironment()
-        paths = [str(PACKAGES_FOLDER)]
-        if self.is_slicers and "PYTHONPATH" in variables:
-            paths.append(variables["PYTHONPATH"])
         for name in (_FOR_SLICERS_ITK, *(() if self.is_slicers else _FOR_SLICERS_PYTHON)):
             variables.pop(name, None)
         # UTF-8 also where the system's code page is another one; no waiting in buffers
-        return {**variables, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
+        return {**variables, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
 
 
 def find_interpreter(external: str = "") -> Interpreter:

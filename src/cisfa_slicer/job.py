@@ -84,12 +84,12 @@ class Job:
         return self._is_started and not self._has_ended
 
     def start(self, words: Sequence[str]) -> None:
-        """Start ``python -m cisfa`` with these words; returns at once, and before any signal is sent.
+        """Start ``cisfa`` with these words; returns at once, and before any signal is sent.
 
         Args:
             words: The command and its arguments, without what concerns events and cancelling.
         """
-        arguments = ["-m", "cisfa", *words, "--events", "--cancel-when-stdin-closes"]
+        arguments = self._interpreter.arguments([*words, "--events", "--cancel-when-stdin-closes"])
         self._is_started = True
         self._process.start(str(self._interpreter.program), arguments)
 
