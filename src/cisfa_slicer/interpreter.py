@@ -11,18 +11,22 @@ import slicer
 
 from cisfa.errors import CisfaError
 
-# would make the job's ITK load Slicer's plugins, which crash every other build of ITK
-_FOR_SLICERS_ITK = "ITK_AUTOLOAD_PATH"
 # would make another Python look for its parts in Slicer's
 _FOR_SLICERS_PYTHON = ("PYTHONHOME", "PYTHONPATH", "PYTHONNOUSERSITE", "PYTHONSTARTUP")
 
 # where `import cisfa` works from: src in a checkout, qt-scripted-modules when installed
 PACKAGES_FOLDER = Path(__file__).resolve().parents[1]
 
-# `python -m cisfa` with that folder first: not through PYTHONPATH, which a launcher may set to something of its own, and
-# without the present folder, where -m and -c look before anywhere else
-_RUN = (
-    "import runpy, sys; sys.path[0] = sys.argv.pop(1); runpy.run_module('cisfa', run_name='__main__', alter_sys=True)"
+# `python -m cisfa` with that folder first: not through PYTHONPATH, which a launcher may set to something of its own,
+# and without the present folder, where -m and -c look before anywhere else. The variable that is taken away, and which
+# a launcher sets too, would make SimpleITK load Slicer's ITK plugins; every SimpleITK but Slicer's own crashes on them.
+_RUN = "; ".join(
+    (
+        "import os, runpy, sys",
+        "sys.path[0] = sys.argv.pop(1)",
+        "os.environ.pop('ITK_AUTOLOAD_PATH', None)",
+        "runpy.run_module('cisfa', run_name='__main__', alter_sys=True)",
+    )
 )
 
 
@@ -52,7 +56,7 @@ class Interpreter:
     def environment(self) -> dict[str, str]:
         """The variables that a job gets."""
         variables = dict(os.environ) if self.is_slicers else slicer.util.startupEnvironment()
-        for name in (_FOR_SLICERS_ITK, *(() if self.is_slicers else _FOR_SLICERS_PYTHON)):
+        for name in () if self.is_slicers else _FOR_SLICERS_PYTHON:
             variables.pop(name, None)
         # UTF-8 also where the system's code page is another one; no waiting in buffers
         return {**variables, "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
