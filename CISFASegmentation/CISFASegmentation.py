@@ -160,8 +160,11 @@ class CISFASegmentationLogic(ScriptedLoadableModuleLogic):
     def getParameterNode(self):
         """What the scene remembers of the panel."""
         from CISFASegmentationLib.parameters import SegmentationParameters
+        from cisfa_slicer.kept_nodes import keep_for_observers
 
-        return SegmentationParameters(super().getParameterNode())
+        node = super().getParameterNode()
+        keep_for_observers(node)
+        return SegmentationParameters(node)
 
     def segment(self, volume_node, bundle="demo", **choices):
         """Segment a volume and wait; see :meth:`SegmentationLogic.segment`."""

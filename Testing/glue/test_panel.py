@@ -595,6 +595,40 @@ def test_the_first_volume_is_chosen_when_the_module_is_entered(host, widget, ui)
     assert ui.inputSelector.currentNode() is volume
 
 
+def test_a_parameter_node_outlives_everybody_who_looked_at_it(host, widget, ui) -> None:
+    """Without being kept, its observers are garbage to Python while VTK still calls them: a crash."""
+    import gc
+
+    node = widget.logic.getParameterNode().parameterNode
+    identity = node.GetID()
+    widget.setParameterNode(None)
+    widget.logic = None
+    del node
+    gc.collect()
+    slicer.mrmlScene.GetNodeByID(identity).Modified()
+
+
+def test_reloading_builds_a_panel_that_works(host, widget, ui, root: Path, job_does) -> None:
+    from cisfa_slicer.reload import forget_packages
+
+    job_does(WAITS)
+    ui.inputSelector.setCurrentNode(label_like_volume()[0])
+    ui.segmentButton.click()
+    host.spin_until(lambda: ui.stageLabel.text.startswith("segmenting"))
+    host.unload(widget)
+    assert leftovers() == []
+    kept = {name: sys.modules[name] for name in sys.modules if name.partition(".")[0] == "CISFASegmentationLib"}
+    forget_packages(["CISFASegmentationLib"])
+    try:
+        again = host.load_module(root / "CISFASegmentation" / "CISFASegmentation.py")
+        host.enter(again)
+        again.ui.segmentButton.click()
+        assert again.ui.segmentButton.text == "Cancel"
+        again.panel.end_now()
+    finally:
+        sys.modules.update(kept)
+
+
 def test_quitting_ends_what_runs(host, widget, ui, job_does) -> None:
     job_does(WAITS)
     ui.inputSelector.setCurrentNode(add_volume())
