@@ -159,8 +159,8 @@ class CISFASegmentationLogic(ScriptedLoadableModuleLogic):
 
     def getParameterNode(self):
         """What the scene remembers of the panel."""
-        from CISFASegmentationLib.parameters import SegmentationParameters
         from cisfa_slicer.kept_nodes import keep_for_observers
+        from CISFASegmentationLib.parameters import SegmentationParameters
 
         node = super().getParameterNode()
         keep_for_observers(node)

@@ -595,19 +595,6 @@ def test_the_first_volume_is_chosen_when_the_module_is_entered(host, widget, ui)
     assert ui.inputSelector.currentNode() is volume
 
 
-def test_a_parameter_node_outlives_everybody_who_looked_at_it(host, widget, ui) -> None:
-    """Without being kept, its observers are garbage to Python while VTK still calls them: a crash."""
-    import gc
-
-    node = widget.logic.getParameterNode().parameterNode
-    identity = node.GetID()
-    widget.setParameterNode(None)
-    widget.logic = None
-    del node
-    gc.collect()
-    slicer.mrmlScene.GetNodeByID(identity).Modified()
-
-
 def test_reloading_builds_a_panel_that_works(host, widget, ui, root: Path, job_does) -> None:
     from cisfa_slicer.reload import forget_packages
 
