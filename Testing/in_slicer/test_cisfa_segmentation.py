@@ -7,6 +7,7 @@ Jobs run in the Python that the variable CISFA_TEST_PYTHON names, or in Slicer's
 With CISFA_TEST_PICTURES, pictures of the window are left in that folder.
 """
 
+import gc
 import json
 import os
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import qt
 import slicer
+import vtk
 
 TIMEOUT_S = 120
 CANCEL_WITHIN_S = 10
@@ -141,6 +143,51 @@ class CISFASegmentationInSlicer(unittest.TestCase):
 
         node = CISFASegmentationLogic().segment(self.load(), options=Options(external_python=self.external))
         self.assertEqual(node.GetSegmentation().GetNumberOfSegments(), 4)
+
+    def test_several_volumes_and_one_under_a_transform(self):
+        volumes = [self.load(), self.load()]
+        transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+        turn = vtk.vtkTransform()
+        turn.RotateZ(8)
+        turn.Translate(20, 0, 5)
+        transform.SetMatrixTransformToParent(turn.GetMatrix())
+        volumes[1].SetAndObserveTransformNodeID(transform.GetID())
+        for volume in volumes:
+            self.ui.batchSelector.setCheckState(volume, qt.Qt.Checked)
+        self.ui.batchButton.click()
+        self.wait(lambda: self.ui.segmentButton.text == "Segment")
+        self.assertEqual(self.ui.messageLabel.text, "2 of 2 volumes segmented.")
+        nodes = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+        self.assertEqual([node.GetTransformNodeID() for node in nodes], [None, transform.GetID()])
+        for node, volume in zip(nodes, volumes, strict=True):
+            identity = node.GetSegmentation().GetNthSegmentID(0)
+            liver = slicer.util.arrayFromSegmentBinaryLabelmap(node, identity, volume) > 0
+            self.assertGreater(slicer.util.arrayFromVolume(volume)[liver].mean(), 100)
+
+    def test_a_region_of_interest(self):
+        volume = self.load()
+        bounds = [0.0] * 6
+        volume.GetRASBounds(bounds)
+        roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "box")
+        roi.SetCenter([(low + high) / 2 for low, high in zip(bounds[::2], bounds[1::2], strict=True)])
+        roi.SetSize(300, 240, 100)
+        self.ui.roiSelector.setCurrentNode(roi)
+        self.ui.segmentButton.click()
+        self.wait(lambda: self.ui.segmentButton.text == "Segment")
+        self.assertEqual(len(slicer.util.getNodesByClass("vtkMRMLSegmentationNode")), 1, self.ui.messageLabel.text)
+
+    def test_the_module_can_be_reloaded_while_it_works(self):
+        self.load()
+        self.ui.segmentButton.click()
+        self.wait(lambda: self.ui.stageLabel.text not in ("", "Starting"))
+        self.widget.onReload()
+        self.widget = slicer.modules.CISFASegmentationWidget
+        self.ui = self.widget.ui
+        self.assertEqual(list(Path(slicer.app.temporaryPath).glob("cisfa-job-*")), [])
+        self.assertEqual(slicer.util.getNodesByClass("vtkMRMLSegmentationNode"), [])
+        gc.collect()
+        self.load_and_segment()
+        self.assertEqual(len(slicer.util.getNodesByClass("vtkMRMLSegmentationNode")), 1, self.ui.messageLabel.text)
 
     def load(self):
         from CISFASegmentationLib.sample_data import load_sample
