@@ -119,6 +119,43 @@ def test_the_picture_for_the_readme(host, widget, ui, resources: Path, tmp_path:
     assert picture.stat().st_size > 20_000
 
 
+def test_spaces_and_accents_in_every_path(
+    host, widget, ui, models: Path, resources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real command again, with another Python, too."""
+    from CISFASegmentationLib.sample_data import load_sample
+
+    place = tmp_path / "Vorläufiges & Ünnützes"
+    monkeypatch.setattr("cisfa_slicer.job_folder.temporary_folder", lambda: place)
+    models.mkdir()
+    shutil.copy(resources / "CISFASegmentationDemoBundle.zip", models / "Leber ü 肝.zip")
+    widget.panel._models.refresh()
+    ui.modelSelector.setCurrentIndex(1)
+    volume = load_sample(resources)
+    volume.SetName("Müller & Söhne/肝")
+    ui.inputSelector.setCurrentNode(volume)
+    if sys.platform != "win32":  # there, a link to python.exe does not find its folder
+        python = tmp_path / "ein Python ä"
+        python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+        python.chmod(0o755)
+        ui.externalPythonEdit.currentPath = str(python)
+    ui.segmentButton.click()
+    host.spin_until(lambda: is_idle(ui), timeout_s=120)
+    ui.externalPythonEdit.currentPath = ""
+    assert "Done: Müller & Söhne/肝 segmentation" in ui.messageLabel.text
+    assert list(place.iterdir()) == []
+
+
+def test_the_sample_volume_is_offered(host, widget, resources: Path) -> None:
+    import hashlib
+
+    sample = host.samples[-1]
+    file = resources / sample["fileNames"]
+    assert sample["uris"] == file.as_uri()
+    assert sample["checksums"] == f"SHA256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
+    assert Path(sample["thumbnailFileName"]).is_file()
+
+
 # what a click says when it cannot
 
 
