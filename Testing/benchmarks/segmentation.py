@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import safetensors.torch
 import torch
-from measuring import measure, parser, show
 
 from cisfa.bundle.bundle_folder import write_bundle
 from cisfa.bundle.manifest import Domain, Manifest, SegmenterSpec, TrainingSummary, utc_now
@@ -24,6 +23,7 @@ from cisfa.imaging.organs import organs_from_names
 from cisfa.imaging.volume import Volume
 from cisfa.imaging.volume_files import write_volume
 from cisfa.networks.segmenter import Segmenter
+from measuring import measure, parser, show
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 import numpy as np
+
 from measuring import ROOT, parser, show
 
 for folder in (ROOT / "src", ROOT / "CISFASegmentation", ROOT / "Testing" / "glue", ROOT / "Testing" / "glue" / "host"):

@@ -13,13 +13,13 @@ from typing import Any
 
 import psutil
 import torch
-from measuring import parser, show
 from torch.utils.flop_counter import FlopCounterMode
 
 from cisfa.config_files import compose
 from cisfa.inference.device import choose_device
 from cisfa.training.cisfa_method import CisfaMethod
 from cisfa.training.method import Batch
+from measuring import parser, show
 
 CLASSES, BATCH = 5, 4
 

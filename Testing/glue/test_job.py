@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from stand_ins import is_alive, python_that_does
 
 from cisfa.events import Event, Failed, Finished, Notice, Progress
 from cisfa_slicer.interpreter import Interpreter, find_interpreter
 from cisfa_slicer.job import Job, JobEnd, Outcome
+from stand_ins import is_alive, python_that_does
 
 CANCEL_WITHIN_S = 10
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import slicer
 import vtk
+
 from slicer_host.api import class_api, class_names, names_of
 
 ROOT = Path(__file__).resolve().parents[2]

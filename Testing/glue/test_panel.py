@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import slicer
-from scenes import add_transform, add_volume, segment_arrays, snapshot
-from stand_ins import python_that_does
-from test_segmentation_run import GOOD, WAITS, label_like_volume, leftovers
 
 from cisfa_slicer.model_library import ModelLibrary
 from cisfa_slicer.requirements import Requirement
+from scenes import add_transform, add_volume, segment_arrays, snapshot
+from stand_ins import python_that_does
+from test_segmentation_run import GOOD, WAITS, label_like_volume, leftovers
 
 
 @pytest.fixture

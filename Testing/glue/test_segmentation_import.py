@@ -3,7 +3,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from scenes import add_transform, add_volume, segment_arrays, snapshot
 
 from cisfa.bundle.manifest import Manifest, read_manifest
 from cisfa.imaging.volume import LabelMap
@@ -16,6 +15,7 @@ from CISFASegmentationLib.segmentation_import import (
     terminology_entry,
 )
 from CISFASegmentationLib.volume_export import SceneError, write_volume
+from scenes import add_transform, add_volume, segment_arrays, snapshot
 
 CHECKSUM = "c" * 64
 

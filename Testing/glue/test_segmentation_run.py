@@ -5,8 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from scenes import add_transform, add_volume, segment_arrays, snapshot
-from stand_ins import python_that_does
 
 from cisfa.errors import BundleError, Cancelled, CisfaError
 from cisfa_slicer.interpreter import InterpreterError
@@ -17,6 +15,8 @@ from CISFASegmentationLib.sample_data import load_sample
 from CISFASegmentationLib.segmentation_logic import SegmentationError, SegmentationLogic
 from CISFASegmentationLib.segmentation_run import Options, RunEnd
 from CISFASegmentationLib.volume_export import SceneError
+from scenes import add_transform, add_volume, segment_arrays, snapshot
+from stand_ins import python_that_does
 
 # what a good job leaves, with the voxels of the input as labels
 GOOD = """

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from scenes import SPACING_MM, add_transform, add_volume, image_of, matrix_of, snapshot
 
 from cisfa.imaging.roi import parse_roi
 from cisfa.imaging.volume_files import read_volume
@@ -18,6 +17,7 @@ from CISFASegmentationLib.volume_export import (
     write_roi,
     write_volume,
 )
+from scenes import SPACING_MM, add_transform, add_volume, image_of, matrix_of, snapshot
 
 TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import shiboken6
 from PySide6 import QtCore
+
 from slicer_host import slot_errors
 from slicer_host.api import ClassApi
 from slicer_host.values import HostError
