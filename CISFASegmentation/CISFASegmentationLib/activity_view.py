@@ -11,14 +11,15 @@ from cisfa.events import Event, Progress
 class ActivityView:
     """What is going on, of which there is one thing at a time."""
 
-    def __init__(self, ui: Any, others: tuple[Any, ...]) -> None:
+    def __init__(self, ui: Any, others: tuple[Any, ...], log: Callable[[str], object]) -> None:
         """Show that nothing is going on.
 
         Args:
             ui: Holds segmentButton, progressBar, stageLabel and messageLabel.
             others: Widgets that must not be used meanwhile.
+            log: Takes what is said of failures, too.
         """
-        self._ui, self._others = ui, others
+        self._ui, self._others, self._log = ui, others, log
         self._cancel: Callable[[], object] | None = None
         self._prefix = ""
         self._show_idle()
@@ -75,6 +76,8 @@ class ActivityView:
 
     def show_message(self, message: str, *, is_failure: bool = False) -> None:
         """Say a sentence under the button."""
+        if is_failure:
+            self._log(message)
         self._ui.messageLabel.text = message
         self._ui.messageLabel.visible = bool(message)
         self._ui.messageLabel.styleSheet = "color: #b00020; font-weight: bold;" if is_failure else ""

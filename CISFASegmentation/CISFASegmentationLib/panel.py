@@ -44,7 +44,7 @@ class SegmentationPanel:
         self._result_id = ""
         self._log = LogView(ui.logText)
         others = (ui.batchButton, ui.addModelButton, ui.removeModelButton, ui.downloadModelButton, ui.doctorButton)
-        self._activity = ActivityView(ui, others)
+        self._activity = ActivityView(ui, others, self._log.add)
         self._models = ModelSection(ui, logic.library, self._activity, self._log.add)
         self._models.on_chosen = self._remember_model
         self._settings = SettingsSection(ui, self._activity, self._log.add, self._models.refresh)
@@ -84,7 +84,6 @@ class SegmentationPanel:
 
     def _show_failure(self, message: str) -> None:
         self._activity.show_message(message, is_failure=True)
-        self._log.add(message)
 
     def _remember_model(self, key: str) -> None:
         if self._parameters is not None:
@@ -131,7 +130,7 @@ class SegmentationPanel:
             lambda place, name: self._activity.show_prefix(f"{place + 1} / {len(volumes)}: {name}")
         )
         batch.volume_started.connect(lambda place, name: self._log.add(f"Volume {place + 1} of {len(volumes)}."))
-        batch.volume_ended.connect(lambda name, end: self._show_end(end, manifest))
+        batch.volume_ended.connect(lambda name, end: self._on_volume_ended(end, manifest))
         batch.ended.connect(lambda sentence, all_well: self._activity.end(sentence, is_failure=not all_well))
         self._activity.begin(_("Starting"), batch.cancel)
         batch.start(volumes, self._follow)
@@ -156,9 +155,12 @@ class SegmentationPanel:
         self._activity.end(message, is_failure=end.outcome is Outcome.FAILED)
         self._show_end(end, manifest)
 
-    def _show_end(self, end: RunEnd, manifest: Manifest) -> None:
+    def _on_volume_ended(self, end: RunEnd, manifest: Manifest) -> None:
         if end.message:
             self._log.add(end.message)
+        self._show_end(end, manifest)
+
+    def _show_end(self, end: RunEnd, manifest: Manifest) -> None:
         if end.outcome is Outcome.DONE:
             self._result_id = end.segmentation.GetID()
             show_organs(self._ui.organTable, end.organs, manifest)

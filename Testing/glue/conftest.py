@@ -32,3 +32,45 @@ if not MISSING:
 @pytest.fixture(scope="session")
 def root() -> Path:
     return HERE.parents[1]
+
+
+@pytest.fixture
+def resources(root: Path) -> Path:
+    """The module's, with the demo bundle."""
+    return root / "CISFASegmentation" / "Resources"
+
+
+@pytest.fixture
+def models(host, tmp_path: Path) -> Path:
+    """The user's model folder, which is not there yet."""
+    folder = tmp_path / "Modelle ä"
+    host.app.userSettings().setValue("CISFA/ModelFolder", str(folder))
+    return folder
+
+
+@pytest.fixture
+def widget(host, root: Path, models: Path):
+    """The module, opened."""
+    made = host.load_module(root / "CISFASegmentation" / "CISFASegmentation.py")
+    host.enter(made)
+    yield made
+    host.quit(made)
+
+
+@pytest.fixture
+def ui(widget):
+    """The panel's widgets by name."""
+    return widget.ui
+
+
+@pytest.fixture
+def job_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Let jobs run a script instead of the real command."""
+    from stand_ins import python_that_does
+
+    def use(script: str) -> None:
+        python = python_that_does(script, tmp_path)
+        for module in ("segmentation_run", "model_section", "settings_section"):
+            monkeypatch.setattr(f"CISFASegmentationLib.{module}.find_interpreter", lambda external="": python)
+
+    return use

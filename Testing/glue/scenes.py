@@ -29,6 +29,14 @@ def add_volume(name="Müller, Anna", shape=(6, 40, 37), *, modality="MR", transf
     return node
 
 
+def label_like_volume(name="volume"):
+    """A volume whose voxels are labels of the demo model's organs, and these voxels."""
+    voxels = np.zeros((6, 20, 30), np.uint8)
+    voxels[1:3, 2:5, 3:9] = 1
+    voxels[4, 10:12, 20:25] = 4
+    return add_volume(name, voxels=voxels), voxels
+
+
 def image_of(voxels):
     """Voxels, (slice, row, column) and perhaps a component, as VTK has them."""
     image = vtk.vtkImageData()

@@ -15,31 +15,9 @@ from CISFASegmentationLib.sample_data import load_sample
 from CISFASegmentationLib.segmentation_logic import SegmentationError, SegmentationLogic
 from CISFASegmentationLib.segmentation_run import Options, RunEnd
 from CISFASegmentationLib.volume_export import SceneError
-from scenes import add_transform, add_volume, segment_arrays, snapshot
-from stand_ins import python_that_does
-
-# what a good job leaves, with the voxels of the input as labels
-GOOD = """
-import shutil
-say("progress", stage="segmenting", fraction=0.5, remaining_s=1)
-labels = Path(argument("--output"))
-shutil.copyfile(labels.with_name("volume.nrrd"), labels)
-organs = [{"name": n, "label": l, "volume_ml": 1.5, "mean_intensity": None, "components": 1, "touches_edge": False}
-          for l, n in enumerate(["liver", "right kidney", "left kidney", "spleen"], 1)]
-report = {"bundle": {"checksum": "c" * 64}, "device": "CPU", "organs": organs}
-Path(argument("--report")).write_text(json.dumps(report), encoding="utf-8")
-say("finished", outputs=[str(labels)])
-"""
-WAITS = """
-say("progress", stage="segmenting", fraction=0.0)
-wait_for_stdin_to_close()
-sys.exit(3)
-"""
-
-
-@pytest.fixture
-def resources(root: Path) -> Path:
-    return root / "CISFASegmentation" / "Resources"
+from panel_driving import leftovers
+from scenes import add_transform, add_volume, label_like_volume, segment_arrays, snapshot
+from stand_ins import GOOD, WAITS
 
 
 @pytest.fixture
@@ -52,28 +30,6 @@ def logic(host, demo: Path, resources: Path):
     made = SegmentationLogic(ModelLibrary(demo, resources / "CISFASegmentationCatalogue.json"))
     yield made
     made.end_now()
-
-
-@pytest.fixture
-def job_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """Let jobs run a script instead of the real command."""
-
-    def use(script: str) -> None:
-        python = python_that_does(script, tmp_path)
-        monkeypatch.setattr("CISFASegmentationLib.segmentation_run.find_interpreter", lambda external: python)
-
-    return use
-
-
-def label_like_volume(name: str = "volume"):
-    voxels = np.zeros((6, 20, 30), np.uint8)
-    voxels[1:3, 2:5, 3:9] = 1
-    voxels[4, 10:12, 20:25] = 4
-    return add_volume(name, voxels=voxels), voxels
-
-
-def leftovers() -> list[Path]:
-    return list(Path(slicer.app.temporaryPath).glob("cisfa-job-*"))
 
 
 def run_to_end(host, logic: SegmentationLogic, *arguments: object, **choices: object) -> RunEnd:
