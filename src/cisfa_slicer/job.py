@@ -91,25 +91,37 @@ class Job:
         """
         arguments = self._interpreter.arguments([*words, "--events", "--cancel-when-stdin-closes"])
         self._is_started = True
-        self._process.start(str(self._interpreter.program), arguments)
+        # starting a process takes a while, and whoever calls has done enough for one click
+        qt.QTimer.singleShot(0, lambda: self._launch(arguments))
 
     def cancel(self) -> None:
         """Ask the job to stop, and kill all of it when it has not after the grace time."""
         if not self.is_running or self._is_cancelled:
             return
         self._is_cancelled = True
-        self._process.closeWriteChannel()
-        self._grace.start()
+        if self._has_process:
+            self._process.closeWriteChannel()
+            self._grace.start()
 
     def end_now(self) -> None:
         """Stop the job and wait until it is gone, some seconds at most: for when Slicer quits or the scene closes."""
         if not self.is_running:
             return
         self.cancel()
-        if not self._process.waitForFinished(round(1000 * GRACE_AT_EXIT_S)):
+        if self._has_process and not self._process.waitForFinished(round(1000 * GRACE_AT_EXIT_S)):
             self._kill()
             self._process.waitForFinished(1000)
         self._end()
+
+    @property
+    def _has_process(self) -> bool:
+        return bool(self._process.state() != qt.QProcess.NotRunning)
+
+    def _launch(self, arguments: list[str]) -> None:
+        if self._is_cancelled:
+            self._end()
+        else:
+            self._process.start(str(self._interpreter.program), arguments)
 
     def _make_process(self) -> Any:
         process, environment = qt.QProcess(), qt.QProcessEnvironment()
@@ -164,8 +176,9 @@ class Job:
             return
         self._has_ended = True
         self._grace.stop()
-        self._read_events()
-        self._read_log()
+        if self._process.isOpen():  # it is not when it was never begun
+            self._read_events()
+            self._read_log()
         for line in self._stdout.rest():
             self._take_line(line)
         for line in self._stderr.rest():
