@@ -118,9 +118,10 @@ class CISFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         """Follow the scene's parameter node; choose the first volume when none is chosen."""
         parameters = self.logic.getParameterNode()
         if parameters.input_volume is None:
-            volume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
-            if volume is not None and not volume.IsA("vtkMRMLLabelMapVolumeNode"):
-                parameters.input_volume = volume
+            # label maps and colour volumes are scalar volumes too
+            volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+            plain = [volume for volume in volumes if volume.GetClassName() == "vtkMRMLScalarVolumeNode"]
+            parameters.input_volume = plain[0] if plain else None
         self.setParameterNode(parameters)
 
     def setParameterNode(self, parameters):

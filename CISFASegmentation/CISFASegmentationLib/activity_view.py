@@ -47,6 +47,11 @@ class ActivityView:
         for widget in self._others:
             widget.enabled = False
 
+    def begin_what_cannot_be_cancelled(self, what: str) -> None:
+        """Something starts that has to run to its end."""
+        self.begin(what, lambda: None)
+        self._ui.segmentButton.enabled = False
+
     def show_prefix(self, prefix: str) -> None:
         """Say which of several things is going on: "2 of 5: name"."""
         self._prefix = prefix

@@ -57,13 +57,17 @@ class ModelSection:
 
     def refresh(self) -> None:
         """Look into the model folder again."""
-        self._models = self._library.models()
+        self._models = (self._library.demo(),)
+        self._guarded(self._read_folder)
         self._ui.modelSelector.blockSignals(True)
         self._ui.modelSelector.clear()
         for model in self._models:
             self._ui.modelSelector.addItem(model.name, model.key)
         self._ui.modelSelector.blockSignals(False)
         self.choose(self._chosen_key)
+
+    def _read_folder(self) -> None:
+        self._models = self._library.models()
 
     def end_now(self) -> None:
         """Stop a download: for when Slicer quits."""

@@ -11,6 +11,7 @@ from cisfa.errors import CisfaError
 from cisfa_slicer.error_display import ShownErrors
 from cisfa_slicer.job import Outcome
 from cisfa_slicer.model_library import Model
+from cisfa_slicer.requirements import missing_requirements
 from CISFASegmentationLib.activity_view import ActivityView
 from CISFASegmentationLib.batch import Batch
 from CISFASegmentationLib.log_view import LogView
@@ -210,5 +211,11 @@ class SegmentationPanel:
         return True
 
     def _require_installed(self) -> None:
-        if not self._settings.external_python:
+        if self._settings.external_python or not missing_requirements():
+            return
+        # installing lets clicks through, which must not start anything meanwhile
+        self._activity.begin_what_cannot_be_cancelled(_("Installing what is missing"))
+        try:
             self._logic.install_requirements(slicer.util.confirmYesNoDisplay)
+        finally:
+            self._activity.end("")

@@ -6,6 +6,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import pytest
 import slicer
 
 from cisfa_slicer.model_library import ModelLibrary
@@ -135,4 +136,21 @@ def test_a_scene_that_remembers_a_model_which_is_gone_takes_the_demo(host, widge
     host.leave(widget)
     host.enter(widget)
     assert ui.modelSelector.currentIndex == 0
+    assert "phantoms only" in ui.modelCard.text
+
+
+def test_a_model_folder_that_cannot_be_read_leaves_the_demo(
+    host, ui, widget, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network drive that is gone, a folder of somebody else's."""
+
+    def refuse(folder: Path):
+        raise PermissionError(13, "Permission denied")
+
+    models.mkdir()
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    host.leave(widget)
+    host.enter(widget)
+    refused(ui, "cannot be read: Permission denied", "Choose another one under Advanced")
+    assert ui.modelSelector.count == 1
     assert "phantoms only" in ui.modelCard.text

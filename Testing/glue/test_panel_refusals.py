@@ -8,8 +8,8 @@ import pytest
 import slicer
 
 from cisfa_slicer.requirements import Requirement
-from panel_driving import finish, refused, table
-from scenes import add_transform, add_volume, snapshot
+from panel_driving import finish, refused, segmentations, table
+from scenes import add_transform, add_volume, label_like_volume, snapshot
 from stand_ins import GOOD
 
 # what a click says when it cannot
@@ -58,7 +58,8 @@ def test_with_a_bundle_that_is_gone(ui, widget, models: Path, resources: Path) -
 
 
 def test_without_torch_nothing_is_installed_against_the_users_will(host, ui, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cisfa_slicer.requirements.missing_requirements", lambda file: (Requirement("torch", "2.8"),))
+    for place in ("cisfa_slicer.requirements", "CISFASegmentationLib.panel"):
+        monkeypatch.setattr(f"{place}.missing_requirements", lambda file=None: (Requirement("torch", "2.8"),))
     monkeypatch.setattr("cisfa_slicer.requirements._require_space", lambda needs_torch: None)
     ui.inputSelector.setCurrentNode(add_volume())
     host.dialogs.answer_next("No")
@@ -142,3 +143,29 @@ def test_who_goes_on_all_the_same_is_not_refused_by_the_job(host, ui, job_does, 
     finish(host, ui)
     words = json.loads((tmp_path / "words.json").read_text(encoding="utf-8"))
     assert words[words.index("--modality") + 1] == "MR"
+
+
+def test_a_second_click_while_packages_are_installed_starts_nothing(
+    host, ui, job_does, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pip's output is shown as it comes, and with it other events come through."""
+    job_does(GOOD)
+    installed = []
+
+    def install(question, wheel_folder: str) -> None:
+        assert question("Install?")
+        assert ui.stageLabel.text == "Installing what is missing"
+        assert not ui.segmentButton.enabled
+        ui.segmentButton.click()
+        ui.batchButton.click()
+        host.process_events()
+        installed.append(True)
+
+    monkeypatch.setattr("CISFASegmentationLib.panel.missing_requirements", lambda: not installed)
+    monkeypatch.setattr("CISFASegmentationLib.segmentation_logic.ensure_requirements", install)
+    host.dialogs.answer_next("Yes")
+    ui.inputSelector.setCurrentNode(label_like_volume()[0])
+    ui.segmentButton.click()
+    finish(host, ui)
+    assert installed == [True]
+    assert len(segmentations()) == 1

@@ -3,8 +3,10 @@
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import qt
 import slicer
 
 from cisfa.errors import CisfaError
@@ -12,6 +14,7 @@ from cisfa.errors import CisfaError
 _PREFIX = "cisfa-job-"
 # a job's folder that is older than this belongs to no running job
 _FORGOTTEN_AFTER_S = 2 * 24 * 3600
+_RETRY_MS = 2000
 
 
 class JobFolderError(CisfaError):
@@ -41,17 +44,16 @@ def temporary_folder() -> Path:
     return Path(slicer.app.temporaryPath)
 
 
-def remove_job_folder(folder: Path) -> None:
-    """Remove a job's folder with all that is in it; on Windows, a virus scanner may hold it for a moment."""
-    for _ in range(5):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(0.01)
+def remove_job_folder(folder: Path, *, retries: int = 5) -> None:
+    """Remove a job's folder with all that is in it; on Windows, a virus scanner may hold a file for some seconds."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if retries and folder.exists():
+        qt.QTimer.singleShot(_RETRY_MS, lambda: remove_job_folder(folder, retries=retries - 1))
 
 
 def _sweep(place: Path) -> None:
     """Patients' volumes must not lie around because Slicer crashed once."""
     for folder in place.glob(f"{_PREFIX}*"):
-        if folder.stat().st_mtime < time.time() - _FORGOTTEN_AFTER_S:
-            remove_job_folder(folder)
+        with suppress(OSError):  # another Slicer swept it up just now
+            if folder.stat().st_mtime < time.time() - _FORGOTTEN_AFTER_S:
+                remove_job_folder(folder, retries=0)

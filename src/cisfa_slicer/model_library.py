@@ -77,9 +77,17 @@ class ModelLibrary:
         data = qt.QStandardPaths.writableLocation(qt.QStandardPaths.GenericDataLocation)
         return Path(data) / "CISFA" / "models"
 
+    def demo(self) -> Model:
+        """The model that is always there."""
+        return _model(DEMO_KEY, self._demo_bundle)
+
     def models(self) -> tuple[Model, ...]:
-        """The demo, then what lies in the model folder by name; broken bundles too, so that nobody misses them."""
-        return (_model(DEMO_KEY, self._demo_bundle), *(_model(path.name, path) for path in self._bundles()))
+        """The demo, then what lies in the model folder by name; broken bundles too, so that nobody misses them.
+
+        Raises:
+            ModelLibraryError: The folder cannot be read.
+        """
+        return (self.demo(), *(_model(path.name, path) for path in self._bundles()))
 
     def find(self, key: str) -> Model | None:
         """The model with this key; None when it is gone."""
@@ -148,7 +156,14 @@ class ModelLibrary:
     def _bundles(self) -> Iterator[Path]:
         if not self.folder.is_dir():
             return
-        for path in sorted(self.folder.iterdir(), key=lambda each: each.name.casefold()):
+        try:
+            paths = sorted(self.folder.iterdir(), key=lambda each: each.name.casefold())
+        except OSError as error:
+            raise ModelLibraryError(
+                f"The model folder {self.folder} cannot be read: {error.strerror or error}. Choose another one under"
+                " Advanced."
+            ) from error
+        for path in paths:
             is_bundle = path.suffix.lower() == _ARCHIVE_SUFFIX or (path / MANIFEST).is_file()
             if is_bundle and not path.name.startswith("."):
                 yield path
