@@ -42,7 +42,7 @@ class SegmentationPanel:
         """
         self._ui, self._logic = ui, logic
         self._parameters: SegmentationParameters | None = None
-        self._result_id = ""
+        self._result_id, self._is_segmenting = "", False
         self._log = LogView(ui.logText)
         others = (ui.batchButton, ui.addModelButton, ui.removeModelButton, ui.downloadModelButton, ui.doctorButton)
         self._activity = ActivityView(ui, others, self._log.add)
@@ -67,8 +67,9 @@ class SegmentationPanel:
             self._models.choose(parameters.model)
 
     def scene_closes(self) -> None:
-        """What is being computed belongs to a scene that goes away."""
-        self._activity.cancel()
+        """What is being segmented belongs to a scene that goes away; a download does not."""
+        if self._is_segmenting:
+            self._activity.cancel()
         clear_organs(self._ui.organTable)
         self._result_id = ""
 
@@ -113,6 +114,7 @@ class SegmentationPanel:
         )
         run.ended.connect(lambda end: self._on_end(end, manifest))
         self._follow(run)
+        self._is_segmenting = True
         self._activity.begin(_("Starting"), run.cancel)
         self._log.add(f"Segmenting with {manifest.name} {manifest.version}.")
 
@@ -132,7 +134,8 @@ class SegmentationPanel:
         )
         batch.volume_started.connect(lambda place, name: self._log.add(f"Volume {place + 1} of {len(volumes)}."))
         batch.volume_ended.connect(lambda name, end: self._on_volume_ended(end, manifest))
-        batch.ended.connect(lambda sentence, all_well: self._activity.end(sentence, is_failure=not all_well))
+        batch.ended.connect(lambda sentence, all_well: self._end_segmenting(sentence, is_failure=not all_well))
+        self._is_segmenting = True
         self._activity.begin(_("Starting"), batch.cancel)
         batch.start(volumes, self._follow)
 
@@ -153,8 +156,12 @@ class SegmentationPanel:
         if end.outcome is Outcome.DONE:
             message = _("Done: {name}.").format(name=end.segmentation.GetName())
             message += " " + _("Look twice at: {remarks}.").format(remarks=", ".join(remarks)) if remarks else ""
-        self._activity.end(message, is_failure=end.outcome is Outcome.FAILED)
+        self._end_segmenting(message, is_failure=end.outcome is Outcome.FAILED)
         self._show_end(end, manifest)
+
+    def _end_segmenting(self, message: str, *, is_failure: bool) -> None:
+        self._is_segmenting = False
+        self._activity.end(message, is_failure=is_failure)
 
     def _on_volume_ended(self, end: RunEnd, manifest: Manifest) -> None:
         if end.message:

@@ -154,3 +154,21 @@ def test_a_model_folder_that_cannot_be_read_leaves_the_demo(
     refused(ui, "cannot be read: Permission denied", "Choose another one under Advanced")
     assert ui.modelSelector.count == 1
     assert "phantoms only" in ui.modelCard.text
+
+
+def test_closing_the_scene_leaves_a_download_alone(host, ui, job_does, models: Path, tmp_path: Path) -> None:
+    goes_on = tmp_path / "go on"
+    job_does(f"while not Path({str(goes_on)!r}).exists(): time.sleep(0.01)\nsay('failed', message='gone'); sys.exit(2)")
+    entry = {"name": "A", "description": "B", "file_name": "a.zip", "url": "https://example.org/a.zip", "size_bytes": 1}
+    catalogue = tmp_path / "catalogue.json"
+    catalogue.write_text(json.dumps({"schema_version": 1, "models": [{**entry, "sha256": "a" * 64}]}), encoding="utf-8")
+    ui.catalogueEdit.currentPath = str(catalogue)
+    host.dialogs.answer_next("A (0 MB): B")
+    ui.downloadModelButton.click()
+    host.process_events()
+    host.close_scene()
+    assert ui.segmentButton.text == "Cancel"
+    assert ui.segmentButton.enabled
+    goes_on.touch()
+    host.spin_until(lambda: is_idle(ui))
+    assert ui.messageLabel.text == "gone"
