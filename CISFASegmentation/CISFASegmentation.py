@@ -6,6 +6,7 @@ Holds only what Slicer looks for in a module's file.
 import sys
 from pathlib import Path
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -21,6 +22,9 @@ from slicer.util import VTKObservationMixin
 _packages = Path(__file__).resolve().parents[1] / "src"
 if _packages.is_dir() and str(_packages) not in sys.path:
     sys.path.append(str(_packages))
+
+# what the packages are written in; Slicer 5.8 and older have 3.9, with which this file alone can be read
+OLDEST_PYTHON = (3, 11)
 
 
 class CISFASegmentation(ScriptedLoadableModule):
@@ -66,9 +70,14 @@ class CISFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
     def setup(self):
         """Build the panel; called once, when the module is first opened."""
+        ScriptedLoadableModuleWidget.setup(self)
+        if sys.version_info[:2] < OLDEST_PYTHON:
+            label = qt.QLabel(_("CISFA needs Slicer 5.10 or newer: this one has an older Python than 3.11."))
+            label.wordWrap = True
+            self.layout.addWidget(label)
+            return
         from CISFASegmentationLib.panel import SegmentationPanel
 
-        ScriptedLoadableModuleWidget.setup(self)
         widget = slicer.util.loadUI(self.resourcePath("UI/CISFASegmentation.ui"))
         self.layout.addWidget(widget)
         self.ui = slicer.util.childWidgetVariables(widget)
@@ -82,6 +91,8 @@ class CISFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
     def cleanup(self):
         """The widget goes away: Slicer quits, or the module is reloaded."""
+        if self.panel is None:
+            return
         slicer.app.disconnect("aboutToQuit()", self.panel.end_now)
         self.panel.end_now()
         self.setParameterNode(None)
@@ -89,7 +100,8 @@ class CISFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
     def enter(self):
         """The user opens the module."""
-        self.initializeParameterNode()
+        if self.panel is not None:
+            self.initializeParameterNode()
 
     def exit(self):
         """The user opens another module; what is running goes on."""

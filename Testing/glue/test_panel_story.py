@@ -195,3 +195,19 @@ def test_loading_the_module_loads_no_torch(root: Path) -> None:
     )
     folders = [root / "CISFASegmentation", root / "src", root / "Testing" / "glue" / "host"]
     subprocess.run([sys.executable, "-c", code, *map(str, folders)], check=True, timeout=120)
+
+
+def test_an_older_slicer_is_told_in_a_sentence(host, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ast
+
+    import qt
+
+    path = root / "CISFASegmentation" / "CISFASegmentation.py"
+    ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
+    monkeypatch.setattr(sys, "version_info", (3, 9, 10, "final", 0))
+    widget = host.load_module(path)
+    host.enter(widget)
+    host.leave(widget)
+    host.close_scene()
+    assert any("needs Slicer 5.10 or newer" in label.text for label in widget.parent.findChildren(qt.QLabel))
+    host.quit(widget)
