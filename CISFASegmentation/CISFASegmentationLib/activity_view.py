@@ -21,7 +21,7 @@ class ActivityView:
         """
         self._ui, self._others, self._log = ui, others, log
         self._cancel: Callable[[], object] | None = None
-        self._prefix = ""
+        self._prefix, self._is_stopping = "", False
         self._show_idle()
 
     @property
@@ -36,7 +36,7 @@ class ActivityView:
             what: In words: "Segmenting".
             cancel: Stops it when the user says so.
         """
-        self._cancel, self._prefix = cancel, ""
+        self._cancel, self._prefix, self._is_stopping = cancel, "", False
         self._ui.segmentButton.text = _("Cancel")
         self._ui.segmentButton.toolTip = _("Stop; the scene stays as it is")
         self._ui.progressBar.visible = True
@@ -59,7 +59,7 @@ class ActivityView:
 
     def show_event(self, event: Event) -> None:
         """Show how far it is, and how long it will take; other events are not for this place."""
-        if not isinstance(event, Progress):
+        if not isinstance(event, Progress) or self._is_stopping:
             return
         self._ui.progressBar.setRange(0, 100)
         self._ui.progressBar.setValue(round(100 * event.fraction))
@@ -69,6 +69,7 @@ class ActivityView:
     def cancel(self) -> None:
         """The user wants to stop."""
         if self._cancel is not None:
+            self._is_stopping = True
             self._ui.segmentButton.enabled = False
             self._ui.stageLabel.text = _("Stopping …")
             self._cancel()

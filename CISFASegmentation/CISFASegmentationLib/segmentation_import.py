@@ -3,53 +3,45 @@
 from dataclasses import astuple
 from pathlib import Path
 
-import numpy as np
 import slicer
-import vtk
 from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 
 import cisfa
 from cisfa.bundle.manifest import Manifest
 from cisfa.imaging.organs import Code, Organ
-from CISFASegmentationLib.volume_export import SceneError, ijk_to_world, matrix_array
+from CISFASegmentationLib.volume_export import Grid, SceneError, grid_of, lie_together, vtk_matrix
 
 ALGORITHM_TYPE_TAG = "DICOM.SegmentAlgorithmType"
 ALGORITHM_NAME_TAG = "DICOM.SegmentAlgorithmName"
-# how far the corners of the label map and of its volume may lie apart
-_SAME_PLACE_MM = 0.01
 _TERMINOLOGY = "Segmentation category and type - 3D Slicer General Anatomy list"
 _REGIONS = "Anatomic codes - DICOM master list"
 _NOTHING = Code("", "", "")
 
 
-def read_label_map(path: Path, volume: vtkMRMLScalarVolumeNode) -> slicer.vtkOrientedImageData:
-    """Read a job's label map onto the volume's own grid.
+def read_label_map(path: Path, grid: Grid) -> slicer.vtkOrientedImageData:
+    """Read a job's label map onto the grid of its volume.
 
     Args:
-        path: Written by the job, on the grid that the job was given: the volume in the world.
-        volume: That the job was given.
+        path: Written by the job, on the grid that the job was given: the volume's in the world.
+        grid: That the volume had then.
 
     Returns:
-        Label values on the volume's grid, without its parent transform.
+        Label values on the volume's own grid, without its parent transform.
 
     Raises:
-        SceneError: It cannot be read, or the volume's grid was changed meanwhile.
+        SceneError: It cannot be read, or lies elsewhere.
     """
     stored = slicer.vtkMRMLLabelMapVolumeNode()
     storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
     storage.SetFileName(str(path))
     if not storage.ReadData(stored) or stored.GetImageData() is None:
         raise SceneError("The job's label map cannot be read. Please report it with the log.")
-    image = stored.GetImageData()
-    if not _is_same_grid(stored, volume):
-        raise SceneError(
-            f"{volume.GetName()} was changed while it was being segmented, so the result no longer fits it. Segment it"
-            " again."
-        )
-    labels, to_local = slicer.vtkOrientedImageData(), vtk.vtkMatrix4x4()
-    volume.GetIJKToRASMatrix(to_local)
-    labels.ShallowCopy(image)
-    labels.SetGeometryFromImageToWorldMatrix(to_local)
+    found = grid_of(stored)
+    if found.dimensions != grid.dimensions or not lie_together(found.ijk_to_world, grid.ijk_to_world, grid.dimensions):
+        raise SceneError("The job's label map does not lie on its volume. Please report it with the log.")
+    labels = slicer.vtkOrientedImageData()
+    labels.ShallowCopy(stored.GetImageData())
+    labels.SetGeometryFromImageToWorldMatrix(vtk_matrix(grid.ijk_to_ras))
     return labels
 
 
@@ -130,13 +122,3 @@ def _place_in_study(node: vtkMRMLSegmentationNode, volume: vtkMRMLScalarVolumeNo
     items = [hierarchy.GetItemByDataNode(each) for each in (volume, node)]
     if hierarchy.GetInvalidItemID() not in items:
         hierarchy.SetItemParent(items[1], hierarchy.GetItemParent(items[0]))
-
-
-def _is_same_grid(stored: vtkMRMLScalarVolumeNode, volume: vtkMRMLScalarVolumeNode) -> bool:
-    image = volume.GetImageData()
-    if image is None or image.GetDimensions() != stored.GetImageData().GetDimensions():
-        return False
-    corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)], float).T
-    corners[:3] *= (np.array(image.GetDimensions()) - 1)[:, None]
-    apart = (matrix_array(ijk_to_world(stored)) - matrix_array(ijk_to_world(volume))) @ corners
-    return bool(np.abs(apart).max() < _SAME_PLACE_MM)

@@ -8,7 +8,7 @@ from typing import Any
 import slicer
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 
-from cisfa.bundle.manifest import Manifest, read_manifest
+from cisfa.bundle.manifest import Manifest, identify_bundle
 from cisfa.errors import CisfaError
 from cisfa.events import Event, Notice, Progress
 from cisfa_slicer.error_display import sentence_of
@@ -19,7 +19,10 @@ from cisfa_slicer.signal import Signal
 from CISFASegmentationLib.organ_results import OrganResult, read_report
 from CISFASegmentationLib.segmentation_import import make_segmentation, place_in_scene, read_label_map, show_in_3d
 from CISFASegmentationLib.volume_export import (
+    Grid,
     SceneError,
+    grid_of,
+    require_same_grid,
     require_usable,
     stated_modality,
     write_roi,
@@ -74,18 +77,22 @@ class _Request:
     Attributes:
         volume: The node; beside its id, which a new scene can give to another volume.
         volume_id: Its id.
+        grid: Where its voxels were.
         replaced_id: Of the segmentation to replace; empty for a new one.
         bundle: Where the model is.
         manifest: What it says about itself.
+        checksum: Which one it was.
         folder: For temporary files.
         is_trusted: True when the job need not doubt the volume's modality.
     """
 
     volume: Any
     volume_id: str
+    grid: Grid
     replaced_id: str
     bundle: Path
     manifest: Manifest
+    checksum: str
     folder: Path
     is_trusted: bool
 
@@ -113,7 +120,8 @@ class _Request:
 class SegmentationRun:
     """One volume being segmented.
 
-    Between start and end it holds node ids, not nodes: whatever the user deletes meanwhile is noticed at the end.
+    Whatever the user deletes or changes between start and end is noticed at the end: nodes are looked up again by the
+    ids that they had, and the volume's grid and the model are compared with what they were.
 
     Attributes:
         progress: Called with each :class:`~cisfa.events.Progress`.
@@ -160,13 +168,15 @@ class SegmentationRun:
                 Nothing was started and nothing is left.
         """
         require_usable(volume)
-        manifest = read_manifest(bundle)
+        manifest, checksum = identify_bundle(bundle)
         request = _Request(
             volume=volume,
             volume_id=volume.GetID(),
+            grid=grid_of(volume),
             replaced_id=replaced.GetID() if replaced else "",
             bundle=bundle,
             manifest=manifest,
+            checksum=checksum,
             folder=make_job_folder(),
             is_trusted=self._options.trust_modality or stated_modality(volume) == manifest.target.modality,
         )
@@ -222,9 +232,13 @@ class SegmentationRun:
         if volume is None or volume is not request.volume:
             raise SceneError("The volume was deleted while it was being segmented. There is no result.")
         replaced = slicer.mrmlScene.GetNodeByID(request.replaced_id) if request.replaced_id else None
+        require_same_grid(volume, request.grid)
         report = read_report(request.report)
-        segmentation = make_segmentation(read_label_map(request.output, volume), request.manifest)
-        node = place_in_scene(segmentation, volume, request.manifest, report.bundle_checksum, replaced)
+        if report.bundle_checksum != request.checksum:  # its label values may mean other organs
+            raise SceneError("The model's file was changed while it was at work. Segment the volume again.")
+        labels = read_label_map(request.output, request.grid)
+        segmentation = make_segmentation(labels, request.manifest)
+        node = place_in_scene(segmentation, volume, request.manifest, request.checksum, replaced)
         if self._options.show_3d:
             show_in_3d(node, True)
         self.log(f"Segmented on {report.device}.")

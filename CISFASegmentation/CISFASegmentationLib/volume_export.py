@@ -1,6 +1,7 @@
 """From nodes of the scene to files that a job reads. Nothing in the scene is changed."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,58 @@ _ORTHOGONAL = 1e-3
 _LOOKED_AT_VOXELS = 200_000
 
 
+# how far the corners of one grid may lie apart, written and read again
+_SAME_PLACE_MM = 0.01
+
+
 class SceneError(CisfaError):
     """A node of the scene cannot be used as it is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Where a volume's voxels are.
+
+    Attributes:
+        dimensions: Number of voxels along i, j and k.
+        ijk_to_ras: From voxel indices to RAS mm, without the parent transform, (4, 4).
+        ijk_to_world: The same with the parent transform.
+    """
+
+    dimensions: tuple[int, int, int]
+    ijk_to_ras: np.ndarray
+    ijk_to_world: np.ndarray
+
+
+def grid_of(volume: slicer.vtkMRMLScalarVolumeNode) -> Grid:
+    """The grid that a volume has now."""
+    local = vtk.vtkMatrix4x4()
+    volume.GetIJKToRASMatrix(local)
+    return Grid(volume.GetImageData().GetDimensions(), matrix_array(local), matrix_array(ijk_to_world(volume)))
+
+
+def require_same_grid(volume: slicer.vtkMRMLScalarVolumeNode, grid: Grid) -> None:
+    """Make sure that a volume's voxels are where they were; its parent transform may have moved them together.
+
+    Raises:
+        SceneError: They are not.
+    """
+    is_same = volume.GetImageData() is not None
+    if is_same:
+        now = grid_of(volume)
+        is_same = now.dimensions == grid.dimensions and lie_together(now.ijk_to_ras, grid.ijk_to_ras, grid.dimensions)
+    if not is_same:
+        raise SceneError(
+            f"{volume.GetName()} was changed while it was being segmented, so the result no longer fits it. Segment it"
+            " again."
+        )
+
+
+def lie_together(one: np.ndarray, other: np.ndarray, dimensions: tuple[int, int, int]) -> bool:
+    """True when two grids of the same dimensions have their corners in the same places."""
+    corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)], float).T
+    corners[:3] *= (np.array(dimensions) - 1)[:, None]
+    return bool(np.abs((one - other) @ corners).max() < _SAME_PLACE_MM)
 
 
 def require_usable(volume: slicer.vtkMRMLScalarVolumeNode | None) -> None:
@@ -137,3 +188,10 @@ def body_part_of(volume: slicer.vtkMRMLScalarVolumeNode) -> str:
 def matrix_array(matrix: vtk.vtkMatrix4x4) -> np.ndarray:
     """A VTK matrix as an array, (4, 4)."""
     return np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
+
+
+def vtk_matrix(array: np.ndarray) -> vtk.vtkMatrix4x4:
+    """An array, (4, 4), as VTK has it."""
+    matrix = vtk.vtkMatrix4x4()
+    matrix.DeepCopy(array.ravel().tolist())
+    return matrix

@@ -24,13 +24,14 @@ def wait_for_stdin_to_close():
 
 # what a good job leaves, with the voxels of the input as labels
 GOOD = """
-import shutil
+import hashlib, shutil, zipfile
 say("progress", stage="segmenting", fraction=0.5, remaining_s=1)
 labels = Path(argument("--output"))
 shutil.copyfile(labels.with_name("volume.nrrd"), labels)
 organs = [{"name": n, "label": l, "volume_ml": 1.5, "mean_intensity": None, "components": 1, "touches_edge": False}
           for l, n in enumerate(["liver", "right kidney", "left kidney", "spleen"], 1)]
-report = {"bundle": {"checksum": "c" * 64}, "device": "CPU", "organs": organs}
+manifest = zipfile.ZipFile(argument("--bundle")).read("manifest.json")
+report = {"bundle": {"checksum": hashlib.sha256(manifest).hexdigest()}, "device": "CPU", "organs": organs}
 Path(argument("--report")).write_text(json.dumps(report), encoding="utf-8")
 say("finished", outputs=[str(labels)])
 """

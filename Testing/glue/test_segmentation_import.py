@@ -14,8 +14,8 @@ from CISFASegmentationLib.segmentation_import import (
     show_in_3d,
     terminology_entry,
 )
-from CISFASegmentationLib.volume_export import SceneError, write_volume
-from scenes import add_transform, add_volume, segment_arrays, snapshot
+from CISFASegmentationLib.volume_export import SceneError, grid_of, require_same_grid, write_volume
+from scenes import add_transform, add_volume, segment_arrays
 
 CHECKSUM = "c" * 64
 
@@ -40,7 +40,7 @@ def labelled(volume, folder: Path) -> tuple[Path, np.ndarray]:
 
 def imported(volume, manifest: Manifest, folder: Path, replaced=None):
     path, labels = labelled(volume, folder)
-    segmentation = make_segmentation(read_label_map(path, volume), manifest)
+    segmentation = make_segmentation(read_label_map(path, grid_of(volume)), manifest)
     return place_in_scene(segmentation, volume, manifest, CHECKSUM, replaced), labels
 
 
@@ -124,20 +124,48 @@ def test_surfaces_come_and_go(host, manifest: Manifest, tmp_path: Path) -> None:
     assert not node.GetSegmentation().ContainsRepresentation("Closed surface")
 
 
-def test_a_volume_whose_grid_was_changed_meanwhile_gets_no_wrong_result(
+def test_a_volume_whose_grid_was_changed_is_noticed(host) -> None:
+    for change in (
+        lambda volume: volume.SetSpacing(1, 1, 1),
+        lambda volume: volume.SetOrigin(0, 0, 0),
+        lambda volume: volume.SetAndObserveImageData(add_volume(shape=(6, 40, 38)).GetImageData()),
+        lambda volume: volume.SetAndObserveImageData(None),
+    ):
+        volume = add_volume("moved")
+        grid = grid_of(volume)
+        require_same_grid(volume, grid)
+        change(volume)
+        with pytest.raises(SceneError, match="moved was changed while it was being segmented"):
+            require_same_grid(volume, grid)
+
+
+def test_a_volume_that_a_transform_moved_meanwhile_still_gets_its_result(
     host, manifest: Manifest, tmp_path: Path
 ) -> None:
-    volume = add_volume("moved")
-    path, _ = labelled(volume, tmp_path)
-    before = snapshot()
-    volume.SetSpacing(1, 1, 1)
-    with pytest.raises(SceneError, match="moved was changed while it was being segmented"):
-        read_label_map(path, volume)
-    assert snapshot() == before
+    """The voxels moved together, and so does the segmentation."""
+    volume = add_volume()
+    path, labels = labelled(volume, tmp_path)
+    grid = grid_of(volume)
+    volume.SetAndObserveTransformNodeID(add_transform().GetID())
+    require_same_grid(volume, grid)
+    segmentation = make_segmentation(read_label_map(path, grid), manifest)
+    node = place_in_scene(segmentation, volume, manifest, CHECKSUM, None)
+    identity = node.GetSegmentation().GetSegmentIdBySegmentName("liver")
+    ours = slicer.util.arrayFromSegmentBinaryLabelmap(node, identity, volume)
+    np.testing.assert_array_equal(ours > 0, labels == 1)
+
+
+def test_a_label_map_that_lies_elsewhere_is_refused(host, tmp_path: Path) -> None:
+    path, _ = labelled(add_volume(), tmp_path)
+    elsewhere = add_volume()
+    elsewhere.SetOrigin(0, 0, 0)
+    for grid in (grid_of(elsewhere), grid_of(add_volume(shape=(7, 40, 37)))):
+        with pytest.raises(SceneError, match="does not lie on its volume"):
+            read_label_map(path, grid)
 
 
 def test_a_broken_label_map_is_a_sentence(host, tmp_path: Path) -> None:
     path = tmp_path / "labels.nrrd"
     path.write_bytes(b"NRRD0004\nnonsense")
     with pytest.raises(SceneError, match="label map cannot be read"):
-        read_label_map(path, add_volume())
+        read_label_map(path, grid_of(add_volume()))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import slicer
 
+from cisfa.bundle.bundle_folder import open_bundle
 from cisfa.errors import BundleError, Cancelled, CisfaError
 from cisfa_slicer.interpreter import InterpreterError
 from cisfa_slicer.job import Outcome
@@ -66,11 +67,11 @@ def test_under_a_transform_the_result_lies_on_the_volume(host, logic: Segmentati
     assert end.segmentation.GetTransformNodeID() == volume.GetTransformNodeID()
 
 
-def test_the_blocking_call_returns_the_node(host, logic: SegmentationLogic, job_does) -> None:
+def test_the_blocking_call_returns_the_node(host, logic: SegmentationLogic, job_does, demo: Path) -> None:
     job_does(GOOD)
     node = logic.segment(label_like_volume()[0])
     assert node.IsA("vtkMRMLSegmentationNode")
-    assert node.GetAttribute("CISFA.BundleChecksum") == "c" * 64
+    assert node.GetAttribute("CISFA.BundleChecksum") == open_bundle(demo).checksum
     assert leftovers() == []
 
 
@@ -132,6 +133,27 @@ def test_a_volume_that_was_deleted_meanwhile_gives_a_sentence(host, logic: Segme
     assert "The volume was deleted while it was being segmented" in ends[0].message
     assert snapshot() == before
     assert leftovers() == []
+
+
+def test_a_model_that_was_exchanged_meanwhile_gives_no_result(
+    host, logic: SegmentationLogic, job_does, demo: Path, tmp_path: Path
+) -> None:
+    """Its label values may mean other organs."""
+    import shutil
+    import zipfile
+
+    job_does("time.sleep(0.5)\n" + GOOD)
+    bundle, ends = tmp_path / "model.zip", []
+    shutil.copy(demo, bundle)
+    logic.start(label_like_volume()[0], bundle).ended.connect(ends.append)
+    with zipfile.ZipFile(demo) as old, zipfile.ZipFile(bundle, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            new.writestr(name, content.replace(b'"spleen"', b'"stomach"') if name == "manifest.json" else content)
+    host.spin_until(lambda: ends)
+    assert ends[0].outcome is Outcome.FAILED
+    assert "model's file was changed" in ends[0].message
+    assert slicer.util.getNodesByClass("vtkMRMLSegmentationNode") == []
 
 
 def test_another_volume_with_the_same_id_gets_nothing(host, logic: SegmentationLogic, job_does) -> None:

@@ -22,6 +22,7 @@ from cisfa.bundle.manifest import (
     WEIGHTS,
     FileDigest,
     Manifest,
+    bundle_checksum,
     from_json,
     read_manifest_bytes,
     to_json,
@@ -116,7 +117,7 @@ def _verified(path: Path) -> tuple[Bundle, list[str]]:
     with open_stored_files(path) as files:
         content = read_manifest_bytes(files, path)
         manifest = from_json(content, where=str(path))
-        checksum = hashlib.sha256(content).hexdigest()
+        checksum = bundle_checksum(content)
         checked = [f"{MANIFEST}: schema {manifest.schema_version}, bundle checksum {checksum}"]
         _require_same_names(files, manifest, path)
         for name, listed in sorted(manifest.files.items()):

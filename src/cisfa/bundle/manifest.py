@@ -3,6 +3,7 @@
 Free of torch and numpy, since 3D Slicer's own process reads manifests to list the models.
 """
 
+import hashlib
 import json
 import re
 import unicodedata
@@ -274,8 +275,29 @@ def read_manifest(bundle: Path) -> Manifest:
     Raises:
         BundleError: There is no bundle, or its manifest cannot be read.
     """
+    return identify_bundle(bundle)[0]
+
+
+def identify_bundle(bundle: Path) -> tuple[Manifest, str]:
+    """Read a bundle's manifest and the checksum that stands for the whole bundle, without checking its other files.
+
+    Args:
+        bundle: A folder or a ``.zip`` file.
+
+    Returns:
+        The manifest, and the SHA-256 of its bytes, 64 hexadecimal digits.
+
+    Raises:
+        BundleError: There is no bundle, or its manifest cannot be read.
+    """
     with open_stored_files(bundle) as files:
-        return from_json(read_manifest_bytes(files, bundle), where=str(bundle))
+        content = read_manifest_bytes(files, bundle)
+    return from_json(content, where=str(bundle)), bundle_checksum(content)
+
+
+def bundle_checksum(manifest_bytes: bytes) -> str:
+    """The SHA-256 of ``manifest.json``, which holds the digests of all other files."""
+    return hashlib.sha256(manifest_bytes).hexdigest()
 
 
 def read_manifest_bytes(files: Mapping[str, StoredFile], bundle: Path) -> bytes:
