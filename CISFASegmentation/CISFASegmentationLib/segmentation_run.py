@@ -8,7 +8,8 @@ from typing import Any
 import slicer
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 
-from cisfa.bundle.manifest import Manifest, identify_bundle
+from cisfa.bundle.manifest import Manifest
+from cisfa.bundle.manifest_file import identify_bundle
 from cisfa.errors import CisfaError
 from cisfa.events import Event, Notice, Progress
 from cisfa_slicer.error_display import sentence_of

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from cisfa.bundle.manifest import Manifest, read_manifest
+from cisfa.bundle.manifest import Manifest
+from cisfa.bundle.manifest_file import read_manifest
 from CISFASegmentationLib.model_fit import doubts
 
 

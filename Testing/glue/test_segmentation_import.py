@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import slicer
 
-from cisfa.bundle.manifest import Manifest, read_manifest
+from cisfa.bundle.manifest import Manifest
+from cisfa.bundle.manifest_file import read_manifest
 from cisfa.imaging.volume import LabelMap
 from cisfa.imaging.volume_files import read_volume, write_label_map
 from CISFASegmentationLib.segmentation_import import (

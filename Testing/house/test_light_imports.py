@@ -19,7 +19,7 @@ def heavy_modules_after(code: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "module",
-    ["cisfa", "cisfa.config", "cisfa.events", "cisfa.errors", "cisfa.bundle.manifest", "cisfa.imaging.organs"],
+    ["cisfa", "cisfa.config", "cisfa.events", "cisfa.errors", "cisfa.bundle.manifest_file", "cisfa.imaging.organs"],
 )
 def test_slicers_process_can_import_it_without_anything_heavy(module: str) -> None:
     assert heavy_modules_after(f"import {module}") == []

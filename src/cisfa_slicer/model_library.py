@@ -9,7 +9,8 @@ from pathlib import Path
 
 import qt
 
-from cisfa.bundle.manifest import MANIFEST, Manifest, read_manifest
+from cisfa.bundle.manifest import MANIFEST, Manifest
+from cisfa.bundle.manifest_file import read_manifest
 from cisfa.errors import BundleError, CisfaError
 from cisfa_slicer.model_catalogue import CatalogueModel, read_catalogue
 from cisfa_slicer.settings import CATALOGUE, MODEL_FOLDER, read_setting

@@ -17,10 +17,10 @@ from cisfa.bundle.manifest import (
     Manifest,
     SegmenterSpec,
     from_json,
-    read_manifest,
     to_json,
     utc_now,
 )
+from cisfa.bundle.manifest_file import read_manifest
 from cisfa.errors import BundleError
 from cisfa.imaging.organs import Organ, catalogue_organ
 

@@ -22,11 +22,10 @@ from cisfa.bundle.manifest import (
     WEIGHTS,
     FileDigest,
     Manifest,
-    bundle_checksum,
     from_json,
-    read_manifest_bytes,
     to_json,
 )
+from cisfa.bundle.manifest_file import bundle_checksum, read_manifest_bytes
 from cisfa.bundle.model_card import model_card
 from cisfa.bundle.stored_files import LEFT_BY_SYSTEMS, StoredFile, open_stored_files, reason_of
 from cisfa.errors import BundleError

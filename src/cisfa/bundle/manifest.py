@@ -3,17 +3,15 @@
 Free of torch and numpy, since 3D Slicer's own process reads manifests to list the models.
 """
 
-import hashlib
 import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, field, fields
 from datetime import UTC, datetime
-from pathlib import Path
 
 from cisfa.bundle import strict_json
-from cisfa.bundle.stored_files import StoredFile, is_plain_name, open_stored_files
+from cisfa.bundle.stored_files import is_plain_name
 from cisfa.config import Modality, PreprocessingConfig
 from cisfa.config_files import from_json_values, to_json_values
 from cisfa.errors import BundleError, ConfigError
@@ -23,7 +21,6 @@ SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 MODEL_CARD = "MODEL_CARD.md"
-LARGEST_MANIFEST_BYTES = 1 << 20
 
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -264,53 +261,6 @@ def from_json(content: bytes, *, where: str) -> Manifest:
             f"{MANIFEST} of {where} is not valid. {_shortened(str(error))} Get the bundle again."
         ) from error
     return manifest
-
-
-def read_manifest(bundle: Path) -> Manifest:
-    """Read a bundle's manifest, without checking its other files.
-
-    Args:
-        bundle: A folder or a ``.zip`` file.
-
-    Raises:
-        BundleError: There is no bundle, or its manifest cannot be read.
-    """
-    return identify_bundle(bundle)[0]
-
-
-def identify_bundle(bundle: Path) -> tuple[Manifest, str]:
-    """Read a bundle's manifest and the checksum that stands for the whole bundle, without checking its other files.
-
-    Args:
-        bundle: A folder or a ``.zip`` file.
-
-    Returns:
-        The manifest, and the SHA-256 of its bytes, 64 hexadecimal digits.
-
-    Raises:
-        BundleError: There is no bundle, or its manifest cannot be read.
-    """
-    with open_stored_files(bundle) as files:
-        content = read_manifest_bytes(files, bundle)
-    return from_json(content, where=str(bundle)), bundle_checksum(content)
-
-
-def bundle_checksum(manifest_bytes: bytes) -> str:
-    """The SHA-256 of ``manifest.json``, which holds the digests of all other files."""
-    return hashlib.sha256(manifest_bytes).hexdigest()
-
-
-def read_manifest_bytes(files: Mapping[str, StoredFile], bundle: Path) -> bytes:
-    """The bytes of ``manifest.json`` among a bundle's stored files.
-
-    Raises:
-        BundleError: There is none, or it is too large to be one.
-    """
-    if MANIFEST not in files:
-        raise BundleError(f"{bundle} is no model bundle: it has no {MANIFEST}.")
-    if files[MANIFEST].size_bytes > LARGEST_MANIFEST_BYTES:
-        raise BundleError(f"{MANIFEST} of {bundle} is larger than 1 MiB; it is no manifest.")
-    return files[MANIFEST].read()
 
 
 def _require_every_setting(preprocessing: object) -> None:
