@@ -86,6 +86,7 @@ class CISFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.panel = SegmentationPanel(self.ui, self.logic.segmentation)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
         slicer.app.connect("aboutToQuit()", self.panel.end_now)
         self.initializeParameterNode()
 
@@ -122,7 +123,7 @@ class CISFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller, event):
-        """There is an empty scene."""
+        """There is another scene: an empty one, or one that was loaded."""
         if self.parent.isEntered:
             self.initializeParameterNode()
 
@@ -169,6 +170,7 @@ class CISFASegmentationLogic(ScriptedLoadableModuleLogic):
             resources / "CISFASegmentationDemoBundle.zip", resources / "CISFASegmentationCatalogue.json"
         )
         self.segmentation = SegmentationLogic(library)
+        self._parameters = None
 
     def getParameterNode(self):
         """What the scene remembers of the panel."""
@@ -176,8 +178,11 @@ class CISFASegmentationLogic(ScriptedLoadableModuleLogic):
         from CISFASegmentationLib.parameters import SegmentationParameters
 
         node = super().getParameterNode()
-        keep_for_observers(node)
-        return SegmentationParameters(node)
+        if self._parameters is None or self._parameters.parameterNode is not node:
+            keep_for_observers(node)
+            # one for a node, since each would observe it as long as it lives
+            self._parameters = SegmentationParameters(node)
+        return self._parameters
 
     def segment(self, volume_node, bundle="demo", **choices):
         """Segment a volume and wait; see :meth:`SegmentationLogic.segment`."""

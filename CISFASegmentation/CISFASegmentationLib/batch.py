@@ -1,16 +1,21 @@
 """Segmenting several volumes one after another; one that fails does not cost the others."""
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import slicer
 from slicer import vtkMRMLScalarVolumeNode
 
 from cisfa.errors import CisfaError
+from cisfa_slicer.error_display import sentence_of
 from cisfa_slicer.job import Outcome
 from cisfa_slicer.signal import Signal
 from CISFASegmentationLib.segmentation_logic import SegmentationLogic
 from CISFASegmentationLib.segmentation_run import Options, RunEnd, SegmentationRun
+
+logger = logging.getLogger("cisfa")
 
 
 class Batch:
@@ -22,12 +27,12 @@ class Batch:
         ended: Called once with a sentence, and whether all went well.
     """
 
-    def __init__(self, logic: SegmentationLogic, bundle: Path, options: Options) -> None:
-        """Prepare a batch with one bundle for all."""
+    def __init__(self, logic: SegmentationLogic, bundle: Path, roi: Any, options: Options) -> None:
+        """Prepare a batch with one bundle and one region of interest, or None, for all."""
         self.volume_started: Signal[[int, str]] = Signal()
         self.volume_ended: Signal[[str, RunEnd]] = Signal()
         self.ended: Signal[[str, bool]] = Signal()
-        self._logic, self._bundle, self._options = logic, bundle, options
+        self._logic, self._bundle, self._roi_id, self._options = logic, bundle, roi.GetID() if roi else "", options
         self._ids: tuple[str, ...] = ()
         self._names: tuple[str, ...] = ()
         self._place, self._is_cancelled = -1, False
@@ -62,9 +67,12 @@ class Batch:
         self.volume_started(self._place, name)
         volume = slicer.mrmlScene.GetNodeByID(self._ids[self._place])
         try:
-            self._run = self._logic.start(volume, self._bundle, options=self._options)
-        except CisfaError as error:
-            self._on_run_ended(RunEnd(Outcome.FAILED, str(error)))
+            roi = slicer.mrmlScene.GetNodeByID(self._roi_id) if self._roi_id else None
+            self._run = self._logic.start(volume, self._bundle, roi=roi, options=self._options)
+        except Exception as error:
+            if not isinstance(error, CisfaError):
+                logger.error("internal error", exc_info=error)
+            self._on_run_ended(RunEnd(Outcome.FAILED, sentence_of(error)))
             return
         self._run.ended.connect(self._on_run_ended)
         self._follow(self._run)
@@ -74,8 +82,10 @@ class Batch:
         if end.outcome is Outcome.FAILED:
             self._failed.append(name)
         self._is_cancelled |= end.outcome is Outcome.CANCELLED
-        self.volume_ended(name, end)
-        self._next()
+        try:
+            self.volume_ended(name, end)
+        finally:  # whatever happens while one is shown, the others have their turn
+            self._next()
 
     def _end(self) -> None:
         total = len(self._ids)

@@ -1,6 +1,7 @@
 """The log that can be copied into a report. It names no node, since a node's name may be a patient's."""
 
 import platform
+import re
 from typing import Any
 
 import qt
@@ -8,17 +9,18 @@ import slicer
 
 import cisfa
 
-# a shorter name would be found inside of ordinary words
-_SHORTEST_NAME = 3
 _NAMED_CLASSES = ("vtkMRMLVolumeNode", "vtkMRMLMarkupsNode", "vtkMRMLSegmentationNode", "vtkMRMLTransformNode")
 
 
-def without_node_names(text: str) -> str:
-    """A text with "…" in place of what the scene's volumes, regions and the like are called."""
-    names = {node.GetName() for kind in _NAMED_CLASSES for node in slicer.util.getNodesByClass(kind)}
+def node_names() -> set[str]:
+    """What the scene's volumes, regions and the like are called."""
+    return {node.GetName() for kind in _NAMED_CLASSES for node in slicer.util.getNodesByClass(kind)} - {""}
+
+
+def without_names(text: str, names: set[str]) -> str:
+    """A text with "…" in place of names that stand by themselves."""
     for name in sorted(names, key=len, reverse=True):
-        if len(name) >= _SHORTEST_NAME:
-            text = text.replace(name, "…")
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "…", text)
     return text
 
 
@@ -28,14 +30,16 @@ class LogView:
     def __init__(self, text_edit: Any) -> None:
         """Start with what everybody who helps asks for first."""
         self._edit = text_edit
+        self._names: set[str] = set()
         self.add(
             f"CISFA {cisfa.__version__}, Slicer {slicer.app.applicationVersion}, Python {platform.python_version()},"
             f" {platform.system()} {platform.machine()}"
         )
 
     def add(self, line: str) -> None:
-        """Add a line, without the names of nodes."""
-        self._edit.appendPlainText(without_node_names(line))
+        """Add a line, without the names of nodes, those that were deleted meanwhile included."""
+        self._names |= node_names()
+        self._edit.appendPlainText(without_names(line, self._names))
 
     def copy(self) -> None:
         """Copy everything to the clipboard."""

@@ -1,5 +1,6 @@
 """The list of models with the chosen one's card, and adding, removing and downloading models."""
 
+import html
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,22 +50,31 @@ class ModelSection:
         return next((model for model in self._models if model.key == self._chosen_key), None)
 
     def choose(self, key: str) -> None:
-        """Choose a model; one that is gone falls back to the demo."""
-        keys = [model.key for model in self._models]
-        self._chosen_key = key if key in keys else DEMO_KEY
-        self._ui.modelSelector.setCurrentIndex(keys.index(self._chosen_key))
-        self._show_card()
+        """Choose a model, after looking into the model folder again; nobody is told, since somebody asked for it.
 
-    def refresh(self) -> None:
-        """Look into the model folder again."""
+        One that is not there is not replaced by another one, which would segment something else.
+        """
         self._models = (self._library.demo(),)
         self._guarded(self._read_folder)
+        self._chosen_key = key
         self._ui.modelSelector.blockSignals(True)
         self._ui.modelSelector.clear()
         for model in self._models:
             self._ui.modelSelector.addItem(model.name, model.key)
+        keys = [model.key for model in self._models]
+        self._ui.modelSelector.setCurrentIndex(keys.index(key) if key in keys else -1)
         self._ui.modelSelector.blockSignals(False)
+        self._show_card()
+
+    def refresh(self) -> None:
+        """Look into the model folder again."""
         self.choose(self._chosen_key)
+
+    def missing_sentence(self) -> str:
+        """What to say when the chosen model is not there."""
+        return _(
+            "The model {key} is not in the model folder {folder}. Choose another one, or add it from a file."
+        ).format(key=self._chosen_key, folder=self._library.folder)
 
     def _read_folder(self) -> None:
         self._models = self._library.models()
@@ -85,7 +95,7 @@ class ModelSection:
             self.on_chosen(self._chosen_key)
 
     def _show_card(self) -> None:
-        self._ui.modelCard.text = card_as_html(self.chosen) if self.chosen else ""
+        self._ui.modelCard.text = card_as_html(self.chosen) if self.chosen else html.escape(self.missing_sentence())
 
     def _add_from_file(self) -> None:
         path = qt.QFileDialog.getOpenFileName(
@@ -95,7 +105,6 @@ class ModelSection:
             self._take(self._library.add(Path(path)))
 
     def _take(self, model: Model) -> None:
-        self.refresh()
         self.choose(model.key)
         self.on_chosen(model.key)
         self._activity.show_message(_("{name} was added.").format(name=model.name))
@@ -108,7 +117,7 @@ class ModelSection:
         question = _("Remove {name}? Its file {file} will be deleted.").format(name=model.name, file=model.path.name)
         if slicer.util.confirmYesNoDisplay(question):
             self._library.remove(model.key)
-            self.refresh()
+            self.choose(DEMO_KEY)
             self.on_chosen(self._chosen_key)
 
     def _open_folder(self) -> None:

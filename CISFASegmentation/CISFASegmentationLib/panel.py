@@ -11,7 +11,7 @@ from cisfa.errors import CisfaError
 from cisfa_slicer.error_display import ShownErrors
 from cisfa_slicer.job import Outcome
 from cisfa_slicer.model_library import Model
-from cisfa_slicer.requirements import missing_requirements
+from cisfa_slicer.requirements import missing_requirements, require_installed
 from CISFASegmentationLib.activity_view import ActivityView
 from CISFASegmentationLib.batch import Batch
 from CISFASegmentationLib.log_view import LogView
@@ -19,7 +19,7 @@ from CISFASegmentationLib.model_fit import doubts
 from CISFASegmentationLib.model_section import ModelSection
 from CISFASegmentationLib.organ_table import clear_organs, remark_of, show_organs
 from CISFASegmentationLib.parameters import SegmentationParameters
-from CISFASegmentationLib.segmentation_import import show_in_3d
+from CISFASegmentationLib.segmentation_import import loss_by_replacing, show_in_3d
 from CISFASegmentationLib.segmentation_logic import SegmentationLogic
 from CISFASegmentationLib.segmentation_run import Options, RunEnd, SegmentationRun
 from CISFASegmentationLib.settings_section import SettingsSection
@@ -63,14 +63,13 @@ class SegmentationPanel:
         """Follow another parameter node; None while there is no scene."""
         self._parameters = parameters
         if parameters is not None:
-            self._models.refresh()
             self._models.choose(parameters.model)
 
     def scene_closes(self) -> None:
         """What is being segmented belongs to a scene that goes away; a download does not."""
         if self._is_segmenting:
             self._activity.cancel()
-        clear_organs(self._ui.organTable)
+        self._clear_result()
         self._result_id = ""
 
     def end_now(self) -> None:
@@ -98,19 +97,17 @@ class SegmentationPanel:
             self._guarded(self._start)
 
     def _start(self) -> None:
-        clear_organs(self._ui.organTable)
+        self._clear_result()
         parameters = self._require_parameters()
         volume, model = parameters.input_volume, self._require_model()
         manifest = model.require_manifest()
         require_usable(volume)
         trusted = self._is_confirmed(doubts(manifest, modality_of(volume), body_part_of(volume)))
+        replaced = parameters.output_segmentation
+        self._require_replaceable(replaced, volume)
         self._require_installed()
         run = self._logic.start(
-            volume,
-            model.path,
-            roi=parameters.roi,
-            replaced=parameters.output_segmentation,
-            options=self._options(trusted),
+            volume, model.path, roi=parameters.roi, replaced=replaced, options=self._options(trusted)
         )
         run.ended.connect(lambda end: self._on_end(end, manifest))
         self._follow(run)
@@ -127,14 +124,18 @@ class SegmentationPanel:
         found = [doubt for volume in volumes for doubt in self._doubts_of(volume, manifest)]
         trusted = self._is_confirmed(tuple(dict.fromkeys(found)))
         self._require_installed()
-        clear_organs(self._ui.organTable)
-        batch = Batch(self._logic, model.path, self._options(trusted))
+        self._clear_result()
+        batch = Batch(self._logic, model.path, self._require_parameters().roi, self._options(trusted))
         batch.volume_started.connect(
             lambda place, name: self._activity.show_prefix(f"{place + 1} / {len(volumes)}: {name}")
         )
         batch.volume_started.connect(lambda place, name: self._log.add(f"Volume {place + 1} of {len(volumes)}."))
         batch.volume_ended.connect(lambda name, end: self._on_volume_ended(end, manifest))
-        batch.ended.connect(lambda sentence, all_well: self._end_segmenting(sentence, is_failure=not all_well))
+        doubtful: list[str] = []
+        batch.volume_ended.connect(lambda name, end: doubtful.append(name) if _doubtful(end) else None)
+        batch.ended.connect(
+            lambda sentence, all_well: self._end_segmenting(sentence + _look_at(doubtful), is_failure=not all_well)
+        )
         self._is_segmenting = True
         self._activity.begin(_("Starting"), batch.cancel)
         batch.start(volumes, self._follow)
@@ -151,11 +152,11 @@ class SegmentationPanel:
         run.log.connect(self._log.add)
 
     def _on_end(self, end: RunEnd, manifest: Manifest) -> None:
-        remarks = [f"{organ.name} ({remark_of(organ)})" for organ in end.organs if organ.remarks]
         message = end.message
         if end.outcome is Outcome.DONE:
-            message = _("Done: {name}.").format(name=end.segmentation.GetName())
-            message += " " + _("Look twice at: {remarks}.").format(remarks=", ".join(remarks)) if remarks else ""
+            message = _("Done: {name}.").format(name=end.segmentation.GetName()) + _doubtful(end)
+            if self._parameters is not None:
+                self._parameters.output_segmentation = None  # the next result is a new one again
         self._end_segmenting(message, is_failure=end.outcome is Outcome.FAILED)
         self._show_end(end, manifest)
 
@@ -164,14 +165,23 @@ class SegmentationPanel:
         self._activity.end(message, is_failure=is_failure)
 
     def _on_volume_ended(self, end: RunEnd, manifest: Manifest) -> None:
-        if end.message:
-            self._log.add(end.message)
+        if end.message or _doubtful(end):
+            self._log.add(end.message + _doubtful(end).strip())
         self._show_end(end, manifest)
 
     def _show_end(self, end: RunEnd, manifest: Manifest) -> None:
-        if end.outcome is Outcome.DONE:
-            self._result_id = end.segmentation.GetID()
-            show_organs(self._ui.organTable, end.organs, manifest)
+        if end.outcome is not Outcome.DONE:
+            return
+        self._result_id = end.segmentation.GetID()
+        show_organs(self._ui.organTable, end.organs, manifest)
+        self._ui.resultLabel.text = end.segmentation.GetName()
+        if self._ui.show3DCheckBox.checked:
+            self._show_3d(True)
+
+    def _clear_result(self) -> None:
+        """Nobody is to take an old result for a new one."""
+        clear_organs(self._ui.organTable)
+        self._ui.resultLabel.text = ""
 
     def _show_3d(self, shown: bool) -> None:
         """Also for the result that is there already."""
@@ -185,7 +195,6 @@ class SegmentationPanel:
             device=parameters.device,
             batch_size=parameters.batch_size,
             largest_component=parameters.largest_component,
-            show_3d=parameters.show_3d,
             trust_modality=trusted,
             external_python=self._settings.external_python,
         )
@@ -198,7 +207,7 @@ class SegmentationPanel:
     def _require_model(self) -> Model:
         model = self._models.chosen
         if model is None:
-            raise PanelError("There is no model. Choose one from the list, or add one from a file.")
+            raise PanelError(self._models.missing_sentence())
         return model
 
     def _is_confirmed(self, found: tuple[str, ...]) -> bool:
@@ -217,12 +226,33 @@ class SegmentationPanel:
             raise PanelError(" ".join((*found, _("Nothing was segmented. Choose another model."))))
         return True
 
+    def _require_replaceable(self, node: Any, volume: Any) -> None:
+        """Ask before somebody's work is replaced.
+
+        Raises:
+            PanelError: The user keeps it.
+        """
+        loss = "" if node is None else loss_by_replacing(node, volume)
+        if loss and not slicer.util.confirmYesNoDisplay(f"{loss} " + _("Replace it all the same?")):
+            raise PanelError(f"{loss} " + _("Nothing was segmented. Choose to make a new segmentation."))
+
     def _require_installed(self) -> None:
         if self._settings.external_python or not missing_requirements():
             return
+        if slicer.app.testingEnabled():  # Slicer answers yes to every question then
+            require_installed()
         # installing lets clicks through, which must not start anything meanwhile
         self._activity.begin_what_cannot_be_cancelled(_("Installing what is missing"))
         try:
             self._logic.install_requirements(slicer.util.confirmYesNoDisplay)
         finally:
             self._activity.end("")
+
+
+def _doubtful(end: RunEnd) -> str:
+    """What a result's reader should look at twice, as a sentence that can follow another one."""
+    return _look_at([f"{organ.name} ({remark_of(organ)})" for organ in end.organs if organ.remarks])
+
+
+def _look_at(things: list[str]) -> str:
+    return " " + _("Look twice at: {things}.").format(things=", ".join(things)) if things else ""

@@ -4,6 +4,7 @@ from dataclasses import astuple
 from pathlib import Path
 
 import slicer
+import vtk
 from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 
 import cisfa
@@ -13,6 +14,7 @@ from CISFASegmentationLib.volume_export import Grid, SceneError, grid_of, lie_to
 
 ALGORITHM_TYPE_TAG = "DICOM.SegmentAlgorithmType"
 ALGORITHM_NAME_TAG = "DICOM.SegmentAlgorithmName"
+_ALGORITHM = "CISFA"
 _TERMINOLOGY = "Segmentation category and type - 3D Slicer General Anatomy list"
 _REGIONS = "Anatomic codes - DICOM master list"
 _NOTHING = Code("", "", "")
@@ -57,7 +59,7 @@ def make_segmentation(labels: slicer.vtkOrientedImageData, manifest: Manifest) -
         segment.SetLabelValue(organ.label)
         segment.AddRepresentation(representation, labels)
         segment.SetTag(ALGORITHM_TYPE_TAG, "AUTOMATIC")
-        segment.SetTag(ALGORITHM_NAME_TAG, f"CISFA {cisfa.__version__}, {manifest.name} {manifest.version}")
+        segment.SetTag(ALGORITHM_NAME_TAG, f"{_ALGORITHM} {cisfa.__version__}, {manifest.name} {manifest.version}")
         if organ.type is not None and organ.category is not None:
             segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), terminology_entry(organ))
         segmentation.AddSegment(segment, organ.name)
@@ -99,12 +101,32 @@ def place_in_scene(
     node.SetAndObserveSegmentation(segmentation)
     if node.GetDisplayNode() is None:
         node.CreateDefaultDisplayNodes()
+    # one that was hidden would show an empty picture, which looks like a patient without organs
+    node.GetDisplayNode().SetVisibility(True)
+    node.GetDisplayNode().SetAllSegmentsVisibility(True)
     node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
     node.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
     node.SetAttribute("CISFA.Bundle", f"{manifest.name} {manifest.version}")
     node.SetAttribute("CISFA.BundleChecksum", checksum)
     _place_in_study(node, volume)
     return node
+
+
+def loss_by_replacing(node: vtkMRMLSegmentationNode, volume: vtkMRMLScalarVolumeNode) -> str:
+    """What would be lost if a segmentation were replaced by a result for a volume, in a sentence; empty for nothing."""
+    segmentation = node.GetSegmentation()
+    segments = [segmentation.GetNthSegment(index) for index in range(segmentation.GetNumberOfSegments())]
+    if not segments:
+        return ""
+    if node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is not volume:
+        return f"{node.GetName()} belongs to another volume than {volume.GetName()}."
+    others = [segment.GetName() for segment in segments if not _is_ours(segment)]
+    return f"{node.GetName()} holds segments that CISFA did not make: {', '.join(others)}." if others else ""
+
+
+def _is_ours(segment: slicer.vtkSegment) -> bool:
+    name = vtk.reference("")
+    return bool(segment.GetTag(ALGORITHM_NAME_TAG, name)) and str(name).startswith(_ALGORITHM)
 
 
 def show_in_3d(node: vtkMRMLSegmentationNode, shown: bool) -> None:

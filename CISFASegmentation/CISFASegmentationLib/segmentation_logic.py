@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import qt
+import slicer
 from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 
 from cisfa.errors import BundleError, Cancelled, CisfaError
@@ -25,6 +26,7 @@ class SegmentationLogic:
         """Work with the models of a library."""
         self.library = library
         self._running: list[SegmentationRun] = []
+        self._observer = 0
 
     def segment(
         self,
@@ -58,6 +60,8 @@ class SegmentationLogic:
         run.ended.connect(ends.append)
         run.ended.connect(lambda end: loop.quit())
         loop.exec()
+        if not ends:  # Slicer quits while somebody waits
+            run.end_now()
         if ends[0].outcome is Outcome.CANCELLED:
             raise Cancelled(ends[0].message)
         if ends[0].outcome is Outcome.FAILED:
@@ -93,8 +97,8 @@ class SegmentationLogic:
             require_installed()
         run = SegmentationRun(options)
         run.start(volume, self._path_of(bundle), roi, replaced)
-        self._running.append(run)
-        run.ended.connect(lambda end: self._running.remove(run))
+        self._add(run)
+        run.ended.connect(lambda end: self._remove(run))
         return run
 
     def install_requirements(self, ask: Callable[[str], bool] = lambda question: True) -> None:
@@ -113,12 +117,31 @@ class SegmentationLogic:
         for run in tuple(self._running):
             run.end_now()
 
+    def _add(self, run: SegmentationRun) -> None:
+        """No run outlives Slicer or its scene, also when no panel looks after it."""
+        if not self._running:
+            slicer.app.connect("aboutToQuit()", self.end_now)
+            self._observer = slicer.mrmlScene.AddObserver(slicer.mrmlScene.StartCloseEvent, self._on_scene_closes)
+        self._running.append(run)
+
+    def _remove(self, run: SegmentationRun) -> None:
+        self._running.remove(run)
+        if not self._running:
+            slicer.app.disconnect("aboutToQuit()", self.end_now)
+            slicer.mrmlScene.RemoveObserver(self._observer)
+
+    def _on_scene_closes(self, caller: object, event: object) -> None:
+        for run in tuple(self._running):
+            run.cancel()
+
     def _path_of(self, bundle: str | Path) -> Path:
-        model = self.library.find(str(bundle)) if isinstance(bundle, str) else None
-        path = Path(bundle) if model is None else model.path
-        if not path.exists():
+        path = Path(bundle)
+        if path.exists():
+            return path
+        model = self.library.find(str(bundle))
+        if model is None:
             raise BundleError(
                 f"There is no model {bundle}. Models are: {', '.join(model.key for model in self.library.models())}; or"
                 " give the path of a bundle."
             )
-        return path
+        return model.path

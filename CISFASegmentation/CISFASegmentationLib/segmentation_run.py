@@ -15,7 +15,7 @@ from cisfa.events import Event, Notice, Progress
 from cisfa_slicer.error_display import sentence_of
 from cisfa_slicer.interpreter import find_interpreter
 from cisfa_slicer.job import Job, JobEnd, Outcome
-from cisfa_slicer.job_folder import make_job_folder, remove_job_folder
+from cisfa_slicer.job_folder import make_job_folder, remove_job_folder, remove_job_folder_now
 from cisfa_slicer.signal import Signal
 from CISFASegmentationLib.organ_results import OrganResult, read_report
 from CISFASegmentationLib.segmentation_import import make_segmentation, place_in_scene, read_label_map, show_in_3d
@@ -140,6 +140,7 @@ class SegmentationRun:
         self.log: Signal[[str]] = Signal()
         self.ended: Signal[[RunEnd]] = Signal()
         self._options = options
+        self._folder: Path | None = None
         self._job = Job(find_interpreter(options.external_python))
         self._job.event.connect(self._on_event)
         self._job.log.connect(lambda line: self.log(line))
@@ -181,6 +182,7 @@ class SegmentationRun:
             folder=make_job_folder(),
             is_trusted=self._options.trust_modality or stated_modality(volume) == manifest.target.modality,
         )
+        self._folder = request.folder
         self._job.ended.connect(lambda end: self._on_job_ended(end, request))
         try:
             write_volume(volume, request.input)
@@ -196,8 +198,10 @@ class SegmentationRun:
         self._job.cancel()
 
     def end_now(self) -> None:
-        """Stop and wait until all is gone: for when Slicer quits or the scene closes."""
+        """Stop and wait until all is gone, the temporary files too: for when Slicer quits or the scene closes."""
         self._job.end_now()
+        if self._folder is not None:
+            remove_job_folder_now(self._folder)
 
     def _words(self, request: _Request, *, with_roi: bool) -> list[str]:
         options = self._options
@@ -218,7 +222,7 @@ class SegmentationRun:
     def _on_job_ended(self, end: JobEnd, request: _Request) -> None:
         try:
             is_done = end.outcome is Outcome.DONE
-            run_end = self._take_result(request) if is_done else RunEnd(end.outcome, end.message)
+            run_end = self._take_result(request) if is_done else RunEnd(end.outcome, _for_users(end.message, request))
         except Exception as error:
             if not isinstance(error, CisfaError):
                 logger.error("internal error", exc_info=error)
@@ -244,3 +248,9 @@ class SegmentationRun:
             show_in_3d(node, True)
         self.log(f"Segmented on {report.device}.")
         return RunEnd(Outcome.DONE, "", node, report.organs)
+
+
+def _for_users(message: str, request: _Request) -> str:
+    """A job's sentence about its temporary file as one about the volume."""
+    name = request.volume.GetName()
+    return message.replace(str(request.input), name).replace(request.input.name, name)

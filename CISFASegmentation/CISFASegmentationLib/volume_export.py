@@ -13,8 +13,8 @@ from cisfa.imaging.intensity import guess_modality
 
 # of unit axes' dot products; more is a sheared grid, which no volume file of the patient can have
 _ORTHOGONAL = 1e-3
-# every so manieth voxel is enough to tell CT from MR
-_LOOKED_AT_VOXELS = 200_000
+# which volume files do not know
+_UNWRITABLE_TYPES = (vtk.VTK_BIT, vtk.VTK_SIGNED_CHAR, vtk.VTK_LONG_LONG, vtk.VTK_UNSIGNED_LONG_LONG, vtk.VTK_ID_TYPE)
 
 
 # how far the corners of one grid may lie apart, written and read again
@@ -33,22 +33,30 @@ class Grid:
         dimensions: Number of voxels along i, j and k.
         ijk_to_ras: From voxel indices to RAS mm, without the parent transform, (4, 4).
         ijk_to_world: The same with the parent transform.
+        image: The voxels.
+        modified: When these were last modified, in VTK's count.
     """
 
     dimensions: tuple[int, int, int]
     ijk_to_ras: np.ndarray
     ijk_to_world: np.ndarray
+    image: vtk.vtkImageData
+    modified: int
 
 
 def grid_of(volume: slicer.vtkMRMLScalarVolumeNode) -> Grid:
     """The grid that a volume has now."""
     local = vtk.vtkMatrix4x4()
     volume.GetIJKToRASMatrix(local)
-    return Grid(volume.GetImageData().GetDimensions(), matrix_array(local), matrix_array(ijk_to_world(volume)))
+    image = volume.GetImageData()
+    world = matrix_array(ijk_to_world(volume))
+    return Grid(image.GetDimensions(), matrix_array(local), world, image, image.GetMTime())
 
 
 def require_same_grid(volume: slicer.vtkMRMLScalarVolumeNode, grid: Grid) -> None:
-    """Make sure that a volume's voxels are where they were; its parent transform may have moved them together.
+    """Make sure that a volume's voxels are what and where they were; its parent transform may have moved them together.
+
+    A sequence that goes on to its next frame, or another module that writes into the volume, changes the voxels alone.
 
     Raises:
         SceneError: They are not.
@@ -56,7 +64,8 @@ def require_same_grid(volume: slicer.vtkMRMLScalarVolumeNode, grid: Grid) -> Non
     is_same = volume.GetImageData() is not None
     if is_same:
         now = grid_of(volume)
-        is_same = now.dimensions == grid.dimensions and lie_together(now.ijk_to_ras, grid.ijk_to_ras, grid.dimensions)
+        is_same = now.image is grid.image and now.modified == grid.modified and now.dimensions == grid.dimensions
+        is_same = is_same and lie_together(now.ijk_to_ras, grid.ijk_to_ras, grid.dimensions)
     if not is_same:
         raise SceneError(
             f"{volume.GetName()} was changed while it was being segmented, so the result no longer fits it. Segment it"
@@ -89,6 +98,11 @@ def require_usable(volume: slicer.vtkMRMLScalarVolumeNode | None) -> None:
         raise SceneError(
             f"{name} has {components} values per voxel (a colour, vector or 4-D volume). Choose a scalar volume, or"
             " split it first (modules Vector to Scalar Volume, Sequences)."
+        )
+    if image.GetScalarType() in _UNWRITABLE_TYPES or any(image.GetExtent()[::2]):
+        raise SceneError(
+            f"{name} has voxels of the type {image.GetScalarTypeAsString()} and the extent {image.GetExtent()}, which"
+            " no volume file can have. Make a plain copy of it (modules Cast Scalar Volume, Crop Volume)."
         )
     transform = volume.GetParentTransformNode()
     if transform is not None and not transform.IsTransformToWorldLinear():
@@ -172,8 +186,7 @@ def modality_of(volume: slicer.vtkMRMLScalarVolumeNode) -> str:
     """What a volume is: as DICOM says ("MR", "PT" …), or else CT or MR as its intensities look."""
     if stated := stated_modality(volume):
         return stated
-    voxels = slicer.util.arrayFromVolume(volume).reshape(-1)
-    return guess_modality(voxels[:: 1 + voxels.size // _LOOKED_AT_VOXELS])
+    return guess_modality(slicer.util.arrayFromVolume(volume))
 
 
 def body_part_of(volume: slicer.vtkMRMLScalarVolumeNode) -> str:

@@ -29,10 +29,10 @@ def segmentations() -> list:
 
 def refused(ui, *sentences: str) -> None:
     """A sentence in the panel, the same in the log without the names of nodes, the button back, nothing left."""
-    from CISFASegmentationLib.log_view import without_node_names
+    from CISFASegmentationLib.log_view import node_names, without_names
 
     for sentence in sentences:
         assert sentence in ui.messageLabel.text
-    assert without_node_names(ui.messageLabel.text) in ui.logText.plainText
+    assert without_names(ui.messageLabel.text, node_names()) in ui.logText.plainText
     assert is_idle(ui)
     assert leftovers() == []

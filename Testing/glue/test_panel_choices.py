@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 import slicer
 
 from panel_driving import finish, refused, segmentations, table
@@ -156,3 +157,120 @@ def test_this_computer_can_be_checked(host, ui) -> None:
     finish(host, ui)
     assert "Everything that is needed is there" in ui.messageLabel.text
     assert "devices" in ui.logText.plainText
+
+
+def own_work(ui, volume):
+    """A segmentation of a volume's with a segment that somebody drew."""
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "corrected")
+    node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+    node.GetSegmentation().AddEmptySegment("mine", "mine")
+    ui.outputSelector.setCurrentNode(node)
+    return node
+
+
+def test_somebodys_own_work_is_replaced_only_after_asking(host, ui, job_does) -> None:
+    job_does(GOOD)
+    volume = label_like_volume()[0]
+    ui.inputSelector.setCurrentNode(volume)
+    node = own_work(ui, volume)
+    host.dialogs.answer_next("No")
+    ui.segmentButton.click()
+    refused(ui, "corrected holds segments that CISFA did not make: mine")
+    assert node.GetSegmentation().GetSegment("mine") is not None
+    host.dialogs.answer_next("Yes")
+    ui.segmentButton.click()
+    finish(host, ui)
+    assert node.GetSegmentation().GetSegment("mine") is None
+    assert ui.outputSelector.currentNode() is None
+
+
+def test_another_patients_segmentation_is_replaced_only_after_asking(host, ui, job_does) -> None:
+    job_does(GOOD)
+    ui.inputSelector.setCurrentNode(label_like_volume("one")[0])
+    own_work(ui, label_like_volume("another")[0])
+    host.dialogs.answer_next("No")
+    ui.segmentButton.click()
+    refused(ui, "corrected belongs to another volume than one")
+
+
+def test_a_hidden_segmentation_is_shown_when_it_was_replaced(host, ui, job_does) -> None:
+    job_does(GOOD)
+    ui.inputSelector.setCurrentNode(label_like_volume()[0])
+    ui.segmentButton.click()
+    finish(host, ui)
+    (node,) = segmentations()
+    node.GetDisplayNode().SetVisibility(False)
+    node.GetDisplayNode().SetSegmentVisibility("liver", False)
+    ui.outputSelector.setCurrentNode(node)
+    ui.segmentButton.click()
+    finish(host, ui)
+    assert node.GetDisplayNode().GetVisibility()
+    assert node.GetDisplayNode().GetSegmentVisibility("liver")
+
+
+def test_what_should_be_doubted_is_not_lost_among_several(host, ui, job_does, tmp_path: Path) -> None:
+    import qt
+
+    once = tmp_path / "once"
+    components = '"components": 0 if l == 4 and not once.exists() else 1'
+    script = f"once = Path({str(once)!r})\n" + GOOD.replace('"components": 1', components) + "once.touch()\n"
+    job_does(script)
+    for name in ("eins", "zwei"):
+        ui.batchSelector.setCheckState(label_like_volume(name)[0], qt.Qt.Checked)
+    ui.batchButton.click()
+    finish(host, ui)
+    assert ui.messageLabel.text == "2 of 2 volumes segmented. Look twice at: eins."
+    assert "Look twice at: spleen (nothing found)." in ui.logText.plainText
+    assert ui.resultLabel.text == "zwei segmentation"
+
+
+def test_the_region_holds_for_several_volumes_too(host, ui, job_does, tmp_path: Path) -> None:
+    import qt
+
+    job_does(f"Path({str(tmp_path / 'words.json')!r}).write_text(json.dumps(sys.argv))\n" + GOOD)
+    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "box")
+    roi.SetCenter(0, 0, 0)
+    roi.SetSize(9, 9, 9)
+    ui.roiSelector.setCurrentNode(roi)
+    ui.batchSelector.setCheckState(label_like_volume()[0], qt.Qt.Checked)
+    ui.batchButton.click()
+    finish(host, ui)
+    assert "--roi" in json.loads((tmp_path / "words.json").read_text(encoding="utf-8"))
+
+
+def test_a_bug_at_one_of_several_does_not_cost_the_others(host, ui, job_does, monkeypatch: pytest.MonkeyPatch) -> None:
+    import qt
+
+    import CISFASegmentationLib.segmentation_run as module
+
+    original = module.write_volume
+
+    def fail_once(volume, path: Path) -> None:
+        if volume.GetName() == "eins":
+            raise MemoryError
+        original(volume, path)
+
+    monkeypatch.setattr(module, "write_volume", fail_once)
+    job_does(GOOD)
+    for name in ("eins", "zwei"):
+        ui.batchSelector.setCheckState(label_like_volume(name)[0], qt.Qt.Checked)
+    ui.batchButton.click()
+    finish(host, ui)
+    assert ui.messageLabel.text == "1 of 2 volumes segmented. Failed: eins; the log says why."
+    assert "Internal error (MemoryError" in ui.logText.plainText
+
+
+def test_the_log_forgets_no_name_that_must_not_be_in_it(host, ui, job_does) -> None:
+    import qt
+
+    job_does("time.sleep(0.3)\n" + GOOD)
+    volumes = [label_like_volume(name)[0] for name in ("Li", "DOE^JANE")]
+    for volume in volumes:
+        ui.batchSelector.setCheckState(volume, qt.Qt.Checked)
+    ui.batchButton.click()
+    host.spin_until(lambda: "Li" in ui.stageLabel.text)
+    slicer.mrmlScene.RemoveNode(volumes[1])
+    finish(host, ui)
+    assert "Failed: DOE^JANE" in ui.messageLabel.text
+    assert "DOE" not in ui.logText.plainText
+    assert "Li " not in ui.logText.plainText.replace("Linux", "")

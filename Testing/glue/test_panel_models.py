@@ -11,6 +11,7 @@ import slicer
 
 from cisfa_slicer.model_library import ModelLibrary
 from panel_driving import is_idle, refused
+from scenes import add_volume
 
 # models
 
@@ -131,12 +132,31 @@ def test_the_model_folder_is_remembered_between_sessions(host, ui, root: Path, t
     assert slicer.app.userSettings().value("CISFA/ModelFolder") is None
 
 
-def test_a_scene_that_remembers_a_model_which_is_gone_takes_the_demo(host, widget, ui) -> None:
+def test_a_model_that_is_gone_is_not_replaced_by_another_one(host, widget, ui) -> None:
+    """The demo would segment a patient's MR without a word."""
     widget.logic.getParameterNode().model = "gone.zip"
     host.leave(widget)
     host.enter(widget)
-    assert ui.modelSelector.currentIndex == 0
-    assert "phantoms only" in ui.modelCard.text
+    assert ui.modelSelector.currentIndex == -1
+    assert "The model gone.zip is not in the model folder" in ui.modelCard.text
+    ui.inputSelector.setCurrentNode(add_volume())
+    ui.segmentButton.click()
+    refused(ui, "The model gone.zip is not in the model folder")
+    assert widget.logic.getParameterNode().model == "gone.zip"
+
+
+def test_a_scene_keeps_the_model_that_it_remembers(host, widget, ui, models: Path, resources: Path) -> None:
+    models.mkdir()
+    for name in ("a.zip", "b.zip"):
+        shutil.copy(resources / "CISFASegmentationDemoBundle.zip", models / name)
+    widget.panel._models.refresh()
+    ui.modelSelector.setCurrentIndex(1)
+    parameters = widget.logic.getParameterNode()
+    assert parameters.model == "a.zip"
+    parameters.model = "b.zip"  # as a scene that is loaded has it
+    slicer.mrmlScene.InvokeEvent(slicer.mrmlScene.EndImportEvent)
+    assert parameters.model == "b.zip"
+    assert ui.modelSelector.currentIndex == 2
 
 
 def test_a_model_folder_that_cannot_be_read_leaves_the_demo(

@@ -125,7 +125,7 @@ def test_closing_the_scene_ends_the_job_and_brings_nothing_into_the_new_one(host
 
 def test_a_volume_that_is_deleted_meanwhile(host, ui, job_does) -> None:
     job_does("time.sleep(0.5)\n" + GOOD)
-    volume = label_like_volume()[0]
+    volume = label_like_volume("DOE^JANE")[0]
     ui.inputSelector.setCurrentNode(volume)
     ui.segmentButton.click()
     slicer.mrmlScene.RemoveNode(volume)

@@ -164,7 +164,7 @@ def test_another_volume_with_the_same_id_gets_nothing(host, logic: SegmentationL
     host.close_scene()
     assert label_like_volume("second")[0].GetID() == identity
     host.spin_until(lambda: ends)
-    assert ends[0].outcome is Outcome.FAILED
+    assert ends[0].outcome is Outcome.CANCELLED  # a closed scene ends what runs for it
     assert slicer.util.getNodesByClass("vtkMRMLSegmentationNode") == []
 
 
@@ -223,6 +223,42 @@ def test_cancelling_leaves_nothing(host, logic: SegmentationLogic, job_does) -> 
     assert ends[0].outcome is Outcome.CANCELLED
     assert leftovers() == []
     assert snapshot() == before
+
+
+def test_a_volume_whose_voxels_were_changed_meanwhile_gets_no_result(host, logic: SegmentationLogic, job_does) -> None:
+    """A sequence that plays on, another module that writes into the volume."""
+    job_does("time.sleep(0.5)\n" + GOOD)
+    volume, ends = label_like_volume("cine")[0], []
+    logic.start(volume).ended.connect(ends.append)
+    slicer.util.arrayFromVolume(volume)[:] = 0
+    slicer.util.arrayFromVolumeModified(volume)
+    host.spin_until(lambda: ends)
+    assert ends[0].outcome is Outcome.FAILED
+    assert "cine was changed while it was being segmented" in ends[0].message
+
+
+def test_a_jobs_sentence_names_the_volume_and_not_its_temporary_file(host, logic: SegmentationLogic, job_does) -> None:
+    job_does("say('failed', message=sys.argv[2] + ' holds NaN; volume.nrrd looks odd.'); sys.exit(2)")
+    assert run_to_end(host, logic, add_volume("kidney MR")).message == "kidney MR holds NaN; kidney MR looks odd."
+
+
+def test_a_file_that_is_there_comes_before_a_model_of_that_name(
+    host, logic: SegmentationLogic, demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").write_bytes(demo.read_bytes())
+    assert logic._path_of("demo") == Path("demo")
+    (tmp_path / "demo").unlink()
+    assert logic._path_of("demo") == demo
+
+
+def test_slicers_end_is_the_end_of_runs_without_a_panel(host, logic: SegmentationLogic, job_does) -> None:
+    job_does(WAITS)
+    run = logic.start(add_volume())
+    host.process_events()
+    host.quit(None)
+    assert not run.is_running
+    assert leftovers() == []
 
 
 def test_quitting_ends_all_that_runs_and_leaves_nothing(host, logic: SegmentationLogic, job_does) -> None:

@@ -86,6 +86,36 @@ def test_a_sheared_volume_is_a_sentence(host) -> None:
         require_usable(node)
 
 
+@pytest.mark.parametrize("kind", [vtk.VTK_SIGNED_CHAR, vtk.VTK_LONG_LONG, vtk.VTK_ID_TYPE])
+def test_voxels_that_no_file_can_hold_are_a_sentence(host, kind: int) -> None:
+    node, image = add_volume("odd"), vtk.vtkImageData()
+    image.SetDimensions(3, 4, 5)
+    image.AllocateScalars(kind, 1)
+    node.SetAndObserveImageData(image)
+    with pytest.raises(SceneError, match=r"odd has voxels of the type .* which no volume file can have"):
+        require_usable(node)
+
+
+def test_an_extent_that_does_not_begin_at_zero_is_a_sentence(host) -> None:
+    node, image = add_volume("cut"), vtk.vtkImageData()
+    image.SetExtent(2, 5, 0, 4, 0, 5)
+    image.AllocateScalars(vtk.VTK_SHORT, 1)
+    node.SetAndObserveImageData(image)
+    with pytest.raises(SceneError, match=r"cut has voxels .* and the extent"):
+        require_usable(node)
+
+
+@pytest.mark.parametrize("shape", [(40, 256, 256), (48, 256, 256)])
+def test_panel_and_job_judge_the_modality_alike(host, shape: tuple[int, int, int]) -> None:
+    """Every so manieth voxel may be a column of air; the job's own function knows."""
+    from cisfa.imaging.intensity import guess_modality
+
+    voxels = np.zeros(shape, np.int16)
+    voxels[:, :, ::16] = -1000
+    voxels[:, :, 1:] = 100
+    assert modality_of(add_volume(voxels=voxels)) == guess_modality(voxels)
+
+
 def test_a_folder_that_cannot_be_written_is_a_sentence(host, tmp_path: Path) -> None:
     (tmp_path / "no folder").write_text("", encoding="utf-8")
     with pytest.raises(SceneError, match="cannot be written to the temporary folder"):

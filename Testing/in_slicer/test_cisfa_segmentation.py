@@ -10,7 +10,9 @@ With CISFA_TEST_PICTURES, pictures of the window are left in that folder.
 import gc
 import json
 import os
+import shutil
 import sys
+import tempfile
 import time
 import traceback
 import unittest
@@ -27,9 +29,22 @@ CANCEL_WITHIN_S = 10
 class CISFASegmentationInSlicer(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
+        from cisfa_slicer.requirements import missing_requirements
+
+        if not os.environ.get("CISFA_TEST_PYTHON") and missing_requirements():
+            raise unittest.SkipTest(
+                "Slicer's Python lacks what the jobs need, and CISFA_TEST_PYTHON names no other one"
+            )
+        cls.temporary_path = slicer.app.temporaryPath
+        slicer.app.temporaryPath = tempfile.mkdtemp(prefix="cisfa in Slicer ")
         started = time.monotonic()
         slicer.modules.cisfasegmentation.widgetRepresentation()
         print(json.dumps({"building the panel, s": round(time.monotonic() - started, 3)}))
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(slicer.app.temporaryPath, ignore_errors=True)
+        slicer.app.temporaryPath = cls.temporary_path
 
     def setUp(self):
         slicer.mrmlScene.Clear()

@@ -176,6 +176,12 @@ class Job:
             return
         self._has_ended = True
         self._grace.stop()
+        try:
+            self._take_what_is_left()
+        finally:  # whoever waits for the end must hear of it
+            self.ended(self._outcome())
+
+    def _take_what_is_left(self) -> None:
         if self._process.isOpen():  # it is not when it was never begun
             self._read_events()
             self._read_log()
@@ -183,7 +189,6 @@ class Job:
             self._take_line(line)
         for line in self._stderr.rest():
             self.log(line)
-        self.ended(self._outcome())
 
     def _outcome(self) -> JobEnd:
         exit_code = int(self._process.exitCode())

@@ -1,5 +1,6 @@
 """A temporary folder for one job: gone when the job ends, and swept up later if Slicer itself was killed."""
 
+import logging
 import shutil
 import tempfile
 import time
@@ -11,10 +12,13 @@ import slicer
 
 from cisfa.errors import CisfaError
 
+logger = logging.getLogger("cisfa")
+
 _PREFIX = "cisfa-job-"
 # a job's folder that is older than this belongs to no running job
 _FORGOTTEN_AFTER_S = 2 * 24 * 3600
 _RETRY_MS = 2000
+_TRIES_AT_EXIT, _WAIT_AT_EXIT_S = 20, 0.1
 
 
 class JobFolderError(CisfaError):
@@ -49,6 +53,16 @@ def remove_job_folder(folder: Path, *, retries: int = 5) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     if retries and folder.exists():
         qt.QTimer.singleShot(_RETRY_MS, lambda: remove_job_folder(folder, retries=retries - 1))
+
+
+def remove_job_folder_now(folder: Path) -> None:
+    """Remove a job's folder before returning, some seconds at most: for when Slicer quits and nothing comes later."""
+    for _ in range(_TRIES_AT_EXIT):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(_WAIT_AT_EXIT_S)
+    logger.warning("a temporary folder could not be removed: %s", folder)
 
 
 def _sweep(place: Path) -> None:
