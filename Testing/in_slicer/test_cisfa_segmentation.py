@@ -98,6 +98,7 @@ class CISFASegmentationInSlicer(unittest.TestCase):
         slicer.mrmlScene.Clear()
         self.wait(lambda: self.ui.segmentButton.text == "Segment")
         self.assertEqual(slicer.util.getNodesByClass("vtkMRMLSegmentationNode"), [])
+        self.assertEqual(list(Path(slicer.app.temporaryPath).glob("cisfa-job-*")), [])
 
     def test_without_a_volume_a_sentence_says_so(self):
         self.ui.segmentButton.click()
@@ -114,6 +115,16 @@ class CISFASegmentationInSlicer(unittest.TestCase):
         self.assertEqual((parameters.batch_size, parameters.largest_component, parameters.device), (3, True, "cpu"))
         parameters.batch_size = 5
         self.assertEqual(self.ui.batchSizeSpinBox.value, 5)
+        parameters.model = "not here.zip"
+        path = str(Path(slicer.app.temporaryPath) / "scene ä.mrb")
+        self.assertTrue(slicer.util.saveScene(path))
+        slicer.mrmlScene.Clear()
+        self.ui.batchSizeSpinBox.value = 7
+        slicer.util.loadScene(path)
+        self.assertEqual(self.ui.batchSizeSpinBox.value, 5)
+        self.assertEqual(self.ui.inputSelector.currentNode().GetName(), volume.GetName())
+        self.assertEqual(self.widget.logic.getParameterNode().model, "not here.zip")
+        self.assertIn("not here.zip", self.ui.modelCard.text)
 
     def test_surfaces_come_and_go(self):
         self.load_and_segment()
