@@ -87,6 +87,7 @@ class CISFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
         slicer.app.connect("aboutToQuit()", self.panel.end_now)
         self.initializeParameterNode()
 
@@ -126,6 +127,10 @@ class CISFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         """There is another scene: an empty one, or one that was loaded."""
         if self.parent.isEntered:
             self.initializeParameterNode()
+
+    def onNodeRemoved(self, caller, event):
+        """Perhaps it was the segmentation that the table tells of."""
+        self.panel.forget_deleted_result()
 
     def initializeParameterNode(self):
         """Follow the scene's parameter node; choose the first volume when none is chosen."""

@@ -72,6 +72,12 @@ class SegmentationPanel:
         self._clear_result()
         self._result_id = ""
 
+    def forget_deleted_result(self) -> None:
+        """The table tells of nothing that is not there."""
+        if self._result_id and slicer.mrmlScene.GetNodeByID(self._result_id) is None:
+            self._result_id = ""
+            self._clear_result()
+
     def end_now(self) -> None:
         """Stop everything and wait until it is gone: for when Slicer quits."""
         self._activity.cancel()

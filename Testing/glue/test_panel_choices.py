@@ -274,3 +274,16 @@ def test_the_log_forgets_no_name_that_must_not_be_in_it(host, ui, job_does) -> N
     assert "Failed: DOE^JANE" in ui.messageLabel.text
     assert "DOE" not in ui.logText.plainText
     assert "Li " not in ui.logText.plainText.replace("Linux", "")
+
+
+def test_the_table_goes_with_its_segmentation(host, ui, job_does) -> None:
+    job_does(GOOD)
+    ui.inputSelector.setCurrentNode(label_like_volume()[0])
+    ui.segmentButton.click()
+    finish(host, ui)
+    other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "other")
+    slicer.mrmlScene.RemoveNode(other)
+    assert len(table(ui)) == 4
+    slicer.mrmlScene.RemoveNode(segmentations()[0])
+    assert table(ui) == []
+    assert ui.resultLabel.text == ""
