@@ -1,6 +1,5 @@
 """Segmenting several volumes one after another; one that fails does not cost the others."""
 
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,14 +7,11 @@ from typing import Any
 import slicer
 from slicer import vtkMRMLScalarVolumeNode
 
-from cisfa.errors import CisfaError
 from cisfa_slicer.error_display import sentence_of
 from cisfa_slicer.job import Outcome
 from cisfa_slicer.signal import Signal
 from CISFASegmentationLib.segmentation_logic import SegmentationLogic
 from CISFASegmentationLib.segmentation_run import Options, RunEnd, SegmentationRun
-
-logger = logging.getLogger("cisfa")
 
 
 class Batch:
@@ -70,8 +66,6 @@ class Batch:
             roi = slicer.mrmlScene.GetNodeByID(self._roi_id) if self._roi_id else None
             self._run = self._logic.start(volume, self._bundle, roi=roi, options=self._options)
         except Exception as error:
-            if not isinstance(error, CisfaError):
-                logger.error("internal error", exc_info=error)
             self._on_run_ended(RunEnd(Outcome.FAILED, sentence_of(error)))
             return
         self._run.ended.connect(self._on_run_ended)

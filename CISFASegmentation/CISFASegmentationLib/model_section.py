@@ -24,7 +24,7 @@ class ModelSection:
     """The part of the panel where a model is chosen."""
 
     def __init__(self, ui: Any, library: ModelLibrary, activity: ActivityView, log: Callable[[str], object]) -> None:
-        """Fill the list and connect the buttons.
+        """Connect the buttons; the list is filled by :meth:`choose`.
 
         Args:
             ui: Holds modelSelector, modelCard and the buttons.
@@ -42,7 +42,6 @@ class ModelSection:
         ui.removeModelButton.connect("clicked(bool)", lambda checked: self._guarded(self._remove))
         ui.openModelFolderButton.connect("clicked(bool)", lambda checked: self._guarded(self._open_folder))
         ui.downloadModelButton.connect("clicked(bool)", lambda checked: self._guarded(self._choose_download))
-        self.refresh()
 
     @property
     def chosen(self) -> Model | None:
@@ -54,8 +53,10 @@ class ModelSection:
 
         One that is not there is not replaced by another one, which would segment something else.
         """
-        self._models = (self._library.demo(),)
+        self._models = ()
         self._guarded(self._read_folder)
+        if not self._models:  # the folder cannot be read
+            self._models = (self._library.demo(),)
         self._chosen_key = key
         self._ui.modelSelector.blockSignals(True)
         self._ui.modelSelector.clear()

@@ -54,11 +54,6 @@ class SegmentationPanel:
         ui.show3DCheckBox.connect("toggled(bool)", lambda checked: self._guarded(lambda: self._show_3d(checked)))
         ui.copyLogButton.connect("clicked(bool)", lambda checked: self._log.copy())
 
-    @property
-    def is_busy(self) -> bool:
-        """True while something is being computed or downloaded."""
-        return self._activity.is_busy
-
     def set_parameters(self, parameters: SegmentationParameters | None) -> None:
         """Follow another parameter node; None while there is no scene."""
         self._parameters = parameters

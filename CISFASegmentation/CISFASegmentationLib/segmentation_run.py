@@ -1,6 +1,5 @@
 """Segmenting one volume: nodes to files, the job, and its files back into the scene."""
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmen
 
 from cisfa.bundle.manifest import Manifest
 from cisfa.bundle.manifest_file import identify_bundle
-from cisfa.errors import CisfaError
 from cisfa.events import Event, Notice, Progress
 from cisfa_slicer.error_display import sentence_of
 from cisfa_slicer.interpreter import find_interpreter
@@ -29,8 +27,6 @@ from CISFASegmentationLib.volume_export import (
     write_roi,
     write_volume,
 )
-
-logger = logging.getLogger("cisfa")
 
 
 @dataclass(frozen=True)
@@ -224,8 +220,6 @@ class SegmentationRun:
             is_done = end.outcome is Outcome.DONE
             run_end = self._take_result(request) if is_done else RunEnd(end.outcome, _for_users(end.message, request))
         except Exception as error:
-            if not isinstance(error, CisfaError):
-                logger.error("internal error", exc_info=error)
             run_end = RunEnd(Outcome.FAILED, sentence_of(error))
         finally:
             remove_job_folder(request.folder)

@@ -16,7 +16,7 @@ class ShownErrors:
     Example: ``with ShownErrors(self.show_failure): …``
 
     A :class:`~cisfa.errors.CisfaError` is something the user can mend: its sentence is shown. Anything else is a bug of
-    ours: its traceback goes to Slicer's log, and the user is told so.
+    ours: the user is told so (:func:`sentence_of`).
     """
 
     def __init__(self, show: Callable[[str], object]) -> None:
@@ -32,16 +32,15 @@ class ShownErrors:
         """Show the error that ended the block; only what stops the whole program passes on."""
         if not isinstance(error, Exception):
             return None
-        if not isinstance(error, CisfaError):
-            logger.error("internal error", exc_info=error)
         self._show(sentence_of(error))
         return True
 
 
 def sentence_of(error: Exception) -> str:
-    """What to tell the user."""
+    """What to tell the user; the traceback of what is a bug of ours goes to Slicer's log."""
     if isinstance(error, CisfaError):
         return str(error)
+    logger.error("internal error", exc_info=error)
     if isinstance(error, OSError) and error.strerror:
         where = f" ({error.filename})" if error.filename else ""
         return f"{error.strerror}{where}. Free some space, or choose a folder that you may write to, and try again."

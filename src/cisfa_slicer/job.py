@@ -168,7 +168,7 @@ class Job:
                 f"{self._interpreter.program} cannot be started ({self._process.errorString()}). Choose another Python"
                 " under Advanced, or install Slicer again."
             )
-            # Windows says so while start is still running, before anybody has connected to the signals
+            # not from inside of QProcess.start, which on Windows says so before it returns
             qt.QTimer.singleShot(0, self._end)
 
     def _end(self) -> None:
