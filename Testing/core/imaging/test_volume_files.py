@@ -14,15 +14,9 @@ import SimpleITK
 from cisfa.errors import VolumeFileError
 from cisfa.imaging.geometry import Geometry
 from cisfa.imaging.volume import LabelMap, Volume
-from cisfa.imaging.volume_files import (
-    read_label_map,
-    read_volume,
-    stem_of,
-    suffix_of,
-    write_label_map,
-    write_volume,
-    write_whole,
-)
+from cisfa.imaging.volume_files import read_label_map, read_volume, write_label_map, write_volume
+from cisfa.imaging.volume_names import stem_of, suffix_of
+from cisfa.whole_files import write_whole
 
 MakeGeometry = Callable[..., Geometry]
 FORMATS = pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".nrrd", ".mha"])

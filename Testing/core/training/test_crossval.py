@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cisfa.cases.case_folder import CaseFiles
 from cisfa.cli.main import main
 from cisfa.errors import ConfigError
 from cisfa.imaging.geometry import Geometry
 from cisfa.imaging.volume import LabelMap, Volume
 from cisfa.imaging.volume_files import write_label_map, write_volume
-from cisfa.training.case_folder import CaseFiles
 from cisfa.training.crossval import folds_of
 
 SHAPE = (5, 36, 44)

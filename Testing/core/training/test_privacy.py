@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import torch
 
+from cisfa.cases.case_folder import labelled_cases, unlabelled_cases
 from cisfa.config import TrainingConfig
 from cisfa.errors import Cancelled
 from cisfa.events import Event, Metric
-from cisfa.training.case_folder import labelled_cases, unlabelled_cases
 from cisfa.training.run_folder import RunFolder
 from cisfa.training.session import TrainingCases, run_training
 

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import torch
 
+from cisfa.cases.case_folder import labelled_cases, unlabelled_cases
 from cisfa.config import TrainingConfig
 from cisfa.errors import Cancelled, CisfaError, ConfigError, RunError, VolumeFileError
 from cisfa.events import Event, Metric, Notice, Progress, from_json_line
 from cisfa.imaging.volume import LabelMap, Volume
 from cisfa.imaging.volume_files import read_label_map, read_volume, write_label_map, write_volume
 from cisfa.training import checkpoint as checkpoint_module
-from cisfa.training.case_folder import labelled_cases, unlabelled_cases
 from cisfa.training.checkpoint import Checkpoint, latest_checkpoint
 from cisfa.training.run_folder import RunFolder
 from cisfa.training.session import TrainingCases, run_training

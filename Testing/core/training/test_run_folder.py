@@ -7,7 +7,8 @@ import pytest
 from cisfa.config import TrainingConfig
 from cisfa.errors import CisfaError, RunError
 from cisfa.imaging.organs import parse_organs
-from cisfa.training.run_folder import RunData, RunFolder, write_text
+from cisfa.runs.run_data import RunData
+from cisfa.training.run_folder import RunFolder, write_text
 
 Tiny = Callable[..., TrainingConfig]
 DATA = RunData(

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from cisfa.cases.case_folder import labelled_cases, unlabelled_cases
 from cisfa.config import TrainingConfig
 from cisfa.inference import network
-from cisfa.training.case_folder import labelled_cases, unlabelled_cases
 from cisfa.training.checkpoint import latest_checkpoint
 from cisfa.training.run_folder import RunFolder
 from cisfa.training.session import TrainingCases, run_training

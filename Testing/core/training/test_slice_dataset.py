@@ -7,13 +7,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from cisfa.cases.case_folder import CaseFiles, labelled_cases, unlabelled_cases
 from cisfa.config import Modality, PreprocessingConfig
 from cisfa.errors import CaseError, GeometryError, VolumeFileError
 from cisfa.imaging.geometry import Geometry
 from cisfa.imaging.organs import organs_from_names
 from cisfa.imaging.volume import LabelMap, Volume
 from cisfa.imaging.volume_files import read_label_map, read_volume, write_label_map, write_volume
-from cisfa.training.case_folder import CaseFiles, labelled_cases, unlabelled_cases
 from cisfa.training.slice_dataset import DomainSlices, read_slices, require_no_shared_voxels
 
 CONFIG = PreprocessingConfig(size=32)

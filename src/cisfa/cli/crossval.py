@@ -37,14 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, report: Report) -> None:
     """Run the command."""
+    from cisfa.cases.case_folder import labelled_cases, organs_beside, require_different_patients
     from cisfa.config_files import DEFAULT_PRESET, compose
     from cisfa.evaluation.contours import ContourCase
     from cisfa.evaluation.report import write_report
     from cisfa.imaging.volume_files import read_label_map, read_volume
     from cisfa.inference.device import choose_device
-    from cisfa.training.case_folder import labelled_cases, organs_beside, require_different_patients
     from cisfa.training.crossval import Study, cross_validate, prediction_of, scores_by_fold
-    from cisfa.training.run_folder import write_text
+    from cisfa.whole_files import write_text
 
     config = compose(
         preset=arguments.preset or DEFAULT_PRESET, file=arguments.config, assignments=arguments.assignments

@@ -172,7 +172,7 @@ def plan_outputs(inputs: list[Path], output: Path, *, overwrite: bool) -> dict[P
             written.
     """
     from cisfa.errors import VolumeFileError
-    from cisfa.imaging.volume_files import WRITABLE_SUFFIXES, stem_of, suffix_of
+    from cisfa.imaging.volume_names import WRITABLE_SUFFIXES, stem_of, suffix_of
 
     volumes = _volumes(inputs)
     names_a_file = suffix_of(output) is not None and not output.is_dir()
@@ -211,7 +211,7 @@ def plan_organ_reports(
         VolumeFileError: Two label maps with one report, or a report that is there already or cannot be written.
     """
     from cisfa.errors import VolumeFileError
-    from cisfa.imaging.volume_files import stem_of
+    from cisfa.imaging.volume_names import stem_of
     from cisfa.inference.organ_report import REPORT_SUFFIX
 
     looks_like_a_file = place.suffix.lower() == REPORT_SUFFIX and not place.is_dir()
@@ -233,7 +233,7 @@ def plan_organ_reports(
 def _volumes(inputs: list[Path]) -> list[Path]:
     """The inputs, with the volumes in a folder for the folder; hidden files are no volumes (macOS writes ._names)."""
     from cisfa.errors import VolumeFileError
-    from cisfa.imaging.volume_files import suffix_of
+    from cisfa.imaging.volume_names import suffix_of
 
     volumes: list[Path] = []
     for path in inputs:

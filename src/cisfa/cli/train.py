@@ -2,16 +2,24 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cisfa.events import Finished, Notice, Report
+
+if TYPE_CHECKING:
+    from cisfa.config import TrainingConfig
+    from cisfa.training.session import TrainingCases
 
 HELP = "adapt a model from annotated source cases to unlabelled target cases"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="folder with images/ and labels/")
+    parser.add_argument("--source", type=Path, metavar="DIR", help="folder with images/ and labels/")
     parser.add_argument("--target", type=Path, metavar="DIR", help="folder with images/; its labels are never opened")
+    parser.add_argument(
+        "--cases", type=Path, metavar="FILE", help="list of cases instead of the folders, as CISFA Training saves it"
+    )
     parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="folder to write the run into")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --run")
     parser.add_argument("--same-names-differ", action="store_true", help="equal case names are different patients")
@@ -36,14 +44,10 @@ def add_settings_arguments(parser: argparse.ArgumentParser, *, with_method: bool
 
 def run(arguments: argparse.Namespace, report: Report) -> None:
     """Run the command."""
-    from cisfa.config import TrainingConfig
     from cisfa.config_files import DEFAULT_PRESET, compose
-    from cisfa.errors import CaseError
     from cisfa.inference.device import choose_device
-    from cisfa.training.case_folder import labelled_cases, organs_beside, require_different_patients, unlabelled_cases
-    from cisfa.training.methods import method_named
     from cisfa.training.run_folder import RunFolder
-    from cisfa.training.session import TrainingCases, run_training
+    from cisfa.training.session import run_training
 
     folder = RunFolder(arguments.run)
     if not arguments.resume:
@@ -57,7 +61,41 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
         base=folder.read_config() if arguments.resume and not arguments.preset else None,
     )
     device = choose_device(arguments.device, report)
+    run_training(folder, _find_cases(arguments, config, report), config, device, report)
+    report(Finished((str(folder.path),)))
+
+
+def _find_cases(arguments: argparse.Namespace, config: "TrainingConfig", report: Report) -> "TrainingCases":
+    """The cases of the list, or of the folders, that the command line names.
+
+    Raises:
+        CaseError: It names none, both, or some that cannot be used.
+    """
+    from cisfa.cases.case_list import read_case_list
+    from cisfa.cases.training_files import source_files, target_files
+    from cisfa.errors import CaseError
+    from cisfa.training.methods import method_named
+    from cisfa.training.session import TrainingCases
+
     has_target = method_named(config.method).has_target
+    if arguments.cases is None:
+        return _cases_of_folders(arguments, config, report, has_target=has_target)
+    if arguments.source is not None or arguments.target is not None:
+        raise CaseError("--cases names the cases of both domains: leave out --source and --target.")
+    cases = read_case_list(arguments.cases)
+    return TrainingCases(source_files(cases), target_files(cases) if has_target else [], cases.organs)
+
+
+def _cases_of_folders(
+    arguments: argparse.Namespace, config: "TrainingConfig", report: Report, *, has_target: bool
+) -> "TrainingCases":
+    from cisfa.cases.case_folder import labelled_cases, organs_beside, require_different_patients, unlabelled_cases
+    from cisfa.config import TrainingConfig
+    from cisfa.errors import CaseError
+    from cisfa.training.session import TrainingCases
+
+    if arguments.source is None:
+        raise CaseError("--source is missing: give the folder with the annotated cases, or a list of cases (--cases).")
     source, target = labelled_cases(arguments.source), []
     if has_target:
         if arguments.target is None:
@@ -71,6 +109,4 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
         report(
             Notice(f"The organs are those that {arguments.source / 'dataset.json'} names, not those of the settings.")
         )
-    cases = TrainingCases(source, target, organs)
-    run_training(folder, cases, config, device, report)
-    report(Finished((str(folder.path),)))
+    return TrainingCases(source, target, organs)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cisfa.errors import CaseError
 from cisfa.imaging.organs import Organ, organs_of_dataset_json
-from cisfa.imaging.volume_files import SUFFIXES, stem_of, suffix_of
+from cisfa.imaging.volume_names import SUFFIXES, stem_of, suffix_of
 
 _FIRST_CHANNEL = "_0000"
 _DATASET = "dataset.json"

@@ -28,7 +28,7 @@ from cisfa.evaluation.statistics import (
     summarise,
 )
 from cisfa.evaluation.tables import methods_table, organs_table, paired_tests_table
-from cisfa.imaging.volume_files import write_whole
+from cisfa.whole_files import write_text, write_whole
 
 SCORES = "scores.csv"
 SUMMARY = "summary.json"
@@ -101,8 +101,8 @@ def write_report(
     first = next(iter(scores_by_method.values()))
     drawn = [] if contours is None else _to_draw(first, contours)
     write_whole(folder / SCORES, lambda path: _write_scores(scores_by_method, path))
-    write_whole(folder / SUMMARY, lambda path: _write_text(path, summary + "\n"))
-    write_whole(folder / REPORT, lambda path: _write_text(path, text))
+    write_text(folder / SUMMARY, summary + "\n")
+    write_text(folder / REPORT, text)
     written = (folder / SCORES, folder / SUMMARY, folder / REPORT)
     if not drawn:
         (folder / CONTOURS).unlink(missing_ok=True)  # an older report's figure would pass for this one's
@@ -221,7 +221,3 @@ def _empty_masks(scores: Sequence[CaseScores]) -> list[str]:
         f"- {case.case}, {score.organ.name}: {score.remark}" for case in scores for score in case.organs if score.remark
     ]
     return ["Empty masks:\n", "\n".join(lines) + "\n"] if lines else []
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")

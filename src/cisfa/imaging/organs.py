@@ -98,6 +98,23 @@ def catalogue_organ(name: str, label: int) -> Organ:
     return Organ(entry.name, label, entry.colour, entry.category, entry.type, entry.laterality)
 
 
+def catalogue_name_of(type_code: Code | None, laterality: Code | None = None) -> str | None:
+    """The catalogue's name of the organ with these codes; None when it has none.
+
+    Args:
+        type_code: Segmented Property Type.
+        laterality: Its side; None for an organ without, or for both.
+    """
+    if type_code is None:
+        return None
+    side = laterality.value if laterality else None
+    for entry in _catalogue().values():
+        same = (entry.type.scheme, entry.type.value) == (type_code.scheme, type_code.value)
+        if same and (entry.laterality.value if entry.laterality else None) == side:
+            return entry.name
+    return None
+
+
 def parse_organs(text: str) -> tuple[Organ, ...]:
     """Read organs as a command line has them: ``1=liver,2=right kidney``.
 

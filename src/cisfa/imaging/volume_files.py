@@ -5,10 +5,6 @@ left behind, since files are written beside their target and moved into place.
 """
 
 import os
-import re
-import tempfile
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +15,10 @@ from cisfa.errors import GeometryError, VolumeFileError
 from cisfa.imaging import nifti
 from cisfa.imaging.geometry import Geometry
 from cisfa.imaging.volume import LabelMap, Volume
+from cisfa.imaging.volume_names import NIFTI_SUFFIXES, SUFFIXES, WRITABLE_SUFFIXES, suffix_of
+from cisfa.whole_files import reason_of, write_whole
 
-NIFTI_SUFFIXES = (".nii.gz", ".nii")
-ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
-SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES
-# .nhdr and .mhd keep their voxels in a second file, which cannot be moved into place in one step
-WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
-
-# ITK's "Reason" is the last error that the system happened to have
-_IDLE_WORDS = ("Reason:", "- could the file be damaged")
 _NOT_A_VOLUME = f"not a volume: expected one of {', '.join(SUFFIXES)}."
-
-
-def suffix_of(path: Path) -> str | None:
-    """The file's volume suffix in lower case, ``.nii.gz`` as one; None when it is no format known here."""
-    name = path.name.lower()
-    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
-
-
-def stem_of(path: Path) -> str:
-    """The file's name without its volume suffix."""
-    return path.name[: -len(suffix_of(path) or path.suffix) or None]
 
 
 def read_volume(path: Path) -> Volume:
@@ -108,44 +87,6 @@ def write_volume(volume: Volume, path: Path) -> None:
     _write(volume.voxels, volume.geometry, path, intent="none")
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` fill a new file beside ``path``, then move it into place; a failure leaves nothing behind.
-
-    Raises:
-        VolumeFileError: The folder cannot be written or the disk is full.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # lower case, since ITK's MetaImage writer makes two other files of a name that ends in .MHA
-        suffix = suffix_of(path) or path.name[-12:]
-        handle, name = tempfile.mkstemp(prefix=".writing-", suffix=suffix, dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise VolumeFileError(_cannot_write(path, error)) from error
-    unfinished = Path(name)
-    try:
-        write(unfinished)
-        _grant_usual_permissions(unfinished)
-        os.replace(unfinished, path)
-    except (OSError, RuntimeError) as error:
-        raise VolumeFileError(_cannot_write(path, error)) from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-
-
-def _cannot_write(path: Path, error: Exception) -> str:
-    return f"{path} cannot be written: {_reason(error)}. Choose a folder that you may write to, with enough free space."
-
-
-def _grant_usual_permissions(path: Path) -> None:
-    """Undo mkstemp's owner-only mode, so that colleagues can read a result as they can any other file."""
-    if os.name == "posix":
-        mask = os.umask(0)
-        os.umask(mask)
-        path.chmod(0o666 & ~mask)
-
-
 def _read(path: Path) -> tuple[NDArray[Any], Geometry]:
     _require_readable(path)
     suffix = suffix_of(path)
@@ -170,7 +111,7 @@ def _require_readable(path: Path) -> None:
     except OSError as error:
         if os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir, it never raises
             raise VolumeFileError(f"{path} is a folder, {_NOT_A_VOLUME}") from error
-        raise VolumeFileError(f"{path} cannot be opened: {_reason(error)}.") from error
+        raise VolumeFileError(f"{path} cannot be opened: {reason_of(error)}.") from error
     if suffix_of(path) is None:
         raise VolumeFileError(f"{path} is a {path.suffix or 'suffixless'} file, {_NOT_A_VOLUME}")
     if is_empty:
@@ -257,14 +198,6 @@ def _not_scalar(path: Path, found: str) -> str:
 
 def _cannot_read(path: Path, error: Exception) -> str:
     return (
-        f"{path} cannot be read: it is damaged, truncated, or not what its name says ({_reason(error)}). Copy it again."
+        f"{path} cannot be read: it is damaged, truncated, or not what its name says ({reason_of(error)}). Copy it"
+        " again."
     )
-
-
-def _reason(error: Exception) -> str:
-    """What matters of a library's message: its last line that says something, without ITK's addresses in memory."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    lines = [line.strip() for line in str(error).splitlines()]
-    telling = [line for line in lines if re.search("[a-z]{3}", line) and not line.startswith(_IDLE_WORDS)]
-    return re.sub(r"^\w+ ERROR: |\w+\(0x\w+\): ", "", telling[-1]) if telling else type(error).__name__

@@ -12,7 +12,7 @@ from typing import Any
 
 from cisfa.bundle.bundle_folder import Bundle
 from cisfa.evaluation.organ_measurements import OrganMeasurement
-from cisfa.imaging.volume_files import write_whole
+from cisfa.whole_files import write_whole
 
 SCHEMA_VERSION = 1
 REPORT_SUFFIX = ".json"

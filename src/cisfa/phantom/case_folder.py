@@ -8,10 +8,11 @@ from pathlib import Path
 
 from cisfa.errors import CaseError
 from cisfa.events import Progress, Report
-from cisfa.imaging.volume_files import write_label_map, write_volume, write_whole
+from cisfa.imaging.volume_files import write_label_map, write_volume
 from cisfa.phantom.case import case_name, make_case
 from cisfa.phantom.scanner import Size
 from cisfa.phantom.tissues import LABEL_NAMES, Domain
+from cisfa.whole_files import write_whole
 
 _DATASET = "dataset.json"
 _KINDS = ("images", "labels")

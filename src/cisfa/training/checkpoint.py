@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from cisfa.errors import RunError
-from cisfa.imaging.volume_files import write_whole
 from cisfa.training.method import Method
+from cisfa.whole_files import write_whole
 
 _SCHEMA = 1
 _NAME = re.compile(r"step-(\d{8})\.pt")

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from cisfa.bundle.bundle_folder import open_bundle
+from cisfa.cases.case_folder import CaseFiles
 from cisfa.config import TrainingConfig
 from cisfa.errors import CaseError, ConfigError, RunError
 from cisfa.evaluation.score_case import CaseScores, score_case
@@ -20,7 +21,6 @@ from cisfa.events import Event, Notice, Progress, Report
 from cisfa.imaging.organs import Organ, organs_from_names
 from cisfa.imaging.volume_files import read_label_map, read_volume, write_label_map
 from cisfa.inference.predictor import PredictionOptions, Predictor
-from cisfa.training.case_folder import CaseFiles
 from cisfa.training.export import make_bundle
 from cisfa.training.methods import method_named
 from cisfa.training.run_folder import RunFolder

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from cisfa.events import Event, Metric, Progress, Report, from_json_line, to_json_line
 from cisfa.imaging.organs import Organ
-from cisfa.imaging.volume_files import write_whole
 from cisfa.training.curves import CurveFile
 from cisfa.training.method import Preview
-from cisfa.training.run_folder import RunFolder, write_text
+from cisfa.training.run_folder import RunFolder
+from cisfa.whole_files import write_text, write_whole
 
 _SHOWN_SLICES = 4
 _GREY_RANGE = (-2.0, 4.0)  # z-scores shown as black and white

@@ -6,18 +6,21 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from cisfa.cases.case_folder import CaseFiles
 from cisfa.config import Modality, TrainingConfig
 from cisfa.config_files import to_json_values
 from cisfa.errors import ConfigError, RunError
 from cisfa.events import Notice, Progress, Report
 from cisfa.imaging.organs import Organ, organs_from_names
-from cisfa.training.case_folder import CaseFiles
+from cisfa.runs.run_data import RunData
 from cisfa.training.checkpoint import latest_checkpoint
 from cisfa.training.environment import describe_environment
+from cisfa.training.memory import peak_memory_mb
 from cisfa.training.method import Method
 from cisfa.training.methods import MethodEntry, method_named
 from cisfa.training.recorder import Recorder
-from cisfa.training.run_folder import RunData, RunFolder
+from cisfa.training.run_folder import RunFolder
+from cisfa.training.run_monitor import RunMonitor
 from cisfa.training.slice_dataset import DomainSlices, read_slices, require_no_shared_voxels
 from cisfa.training.trainer import Batches, seed_everything, total_steps, train
 
@@ -55,27 +58,36 @@ def run_training(
     """
     with folder.lock():
         config = _settle(folder, config)
-        entry = method_named(config.method)
-        source, target = _read_domains(cases, config, entry, report)
-        data = _describe_data(cases, config, source, target)
-        if folder.exists:
-            _require_same_data(folder.read_data(), data)
-        method, done = _build(folder, entry, config, data, device, report)
-        # only now, so that cases or settings that cannot be used leave no run behind
-        _write_down(folder, config, data, device)
-        steps = total_steps(config, len(source), len(target))
-        if done >= steps:
-            report(Notice(f"The run has done its {steps} steps already."))
-            return
-        source = source.to(device)
-        target = target.to(device) if entry.has_target else replace(source, labels=None)
-        started = time.monotonic()
-        try:
-            with Recorder(folder, from_step=done, organs=data.organs, report=report) as recorder:
-                batches = Batches(config, source, target)
-                train(method, batches, folder=folder, recorder=recorder, config=config, steps=(done, steps))
-        finally:
-            folder.add_trained_s(time.monotonic() - started)
+        monitor = RunMonitor(folder, report, lambda: peak_memory_mb(device))
+        with monitor.watching():
+            _run(folder, cases, config, device, monitor)
+
+
+def _run(
+    folder: RunFolder, cases: TrainingCases, config: TrainingConfig, device: torch.device, monitor: RunMonitor
+) -> None:
+    entry, report = method_named(config.method), monitor.report
+    source, target = _read_domains(cases, config, entry, report)
+    data = _describe_data(cases, config, source, target)
+    if folder.exists:
+        _require_same_data(folder.read_data(), data)
+    method, done = _build(folder, entry, config, data, device, report)
+    # only now, so that cases or settings that cannot be used leave no run behind
+    _write_down(folder, config, data, device)
+    steps = total_steps(config, len(source), len(target))
+    monitor.begin_training(done, steps)
+    if done >= steps:
+        report(Notice(f"The run has done its {steps} steps already."))
+        return
+    source = source.to(device)
+    target = target.to(device) if entry.has_target else replace(source, labels=None)
+    started = time.monotonic()
+    try:
+        with Recorder(folder, from_step=done, organs=data.organs, report=report) as recorder:
+            batches = Batches(config, source, target)
+            train(method, batches, folder=folder, recorder=recorder, config=config, steps=(done, steps))
+    finally:
+        folder.add_trained_s(time.monotonic() - started)
 
 
 def _settle(folder: RunFolder, config: TrainingConfig | None) -> TrainingConfig:

@@ -1,7 +1,7 @@
 """All slices of a domain, read once, normalised, and kept in memory on the device."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cisfa.cases.case_folder import CaseFiles
 from cisfa.config import Modality, PreprocessingConfig
 from cisfa.errors import CaseError
 from cisfa.imaging.intensity import guess_modality
@@ -18,7 +19,6 @@ from cisfa.imaging.organs import Organ
 from cisfa.imaging.preprocessing import Preprocessing
 from cisfa.imaging.volume import LabelMap, Volume
 from cisfa.imaging.volume_files import read_label_map, read_volume
-from cisfa.training.case_folder import CaseFiles
 
 CaseDone = Callable[[int, int], None]
 
@@ -90,7 +90,7 @@ def read_slices(
         slices.append(prepared.voxels.astype(np.float16))
         fingerprints.append(_fingerprint(volume.voxels, "<f4"))
         if case.labels is not None:
-            label_map = read_label_map(case.labels)
+            label_map = _with_meaning(read_label_map(case.labels), case.values, str(case.labels))
             label_map.geometry.require_same_grid(volume.geometry, ours=str(case.labels), theirs=str(case.volume))
             in_classes = _as_classes(label_map, classes, str(case.labels))
             labels.append(preprocessing.apply_to_labels(in_classes, prepared.frame))
@@ -147,6 +147,23 @@ def _classes_of_values(organs: Sequence[Organ]) -> dict[int, int]:
     if len(organs) > _MOST_ORGANS:
         raise CaseError(f"There are {len(organs)} organs; at most {_MOST_ORGANS} can be learned at once. Drop some.")
     return {0: 0, **{organ.label: index for index, organ in enumerate(organs, start=1)}}
+
+
+def _with_meaning(label_map: LabelMap, meaning: Mapping[int, int] | None, name: str) -> LabelMap:
+    """The label map with the organs' labels for its own values."""
+    if meaning is None:
+        return label_map
+    values = np.unique(label_map.voxels)
+    unknown = [int(value) for value in values if value and int(value) not in meaning]
+    if unknown:
+        raise CaseError(
+            f"{name} holds the label value {unknown[0]}, of which the list of cases does not say what it is. Say which"
+            " organ it is, or that it is not to be learned."
+        )
+    table: NDArray[np.uint16] = np.zeros(int(values.max(initial=0)) + 1, dtype=np.uint16)
+    for value in values[values > 0]:
+        table[value] = meaning[int(value)]
+    return LabelMap(table[label_map.voxels], label_map.geometry, label_map.name)
 
 
 def _as_classes(label_map: LabelMap, classes: dict[int, int], name: str) -> LabelMap:

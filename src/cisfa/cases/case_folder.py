@@ -1,12 +1,13 @@
 """Finding the cases of a domain in a folder: ``images``/``labels``, or nnU-Net's ``imagesTr``/``labelsTr``."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from cisfa.errors import CaseError
 from cisfa.imaging.organs import Organ, organs_of_dataset_json
-from cisfa.imaging.volume_files import SUFFIXES, stem_of, suffix_of
+from cisfa.imaging.volume_names import SUFFIXES, stem_of, suffix_of
 
 _LAYOUTS = (("images", "labels"), ("imagesTr", "labelsTr"))
 _CHANNEL = "_0000"  # nnU-Net's name of a case's first and, here, only channel
@@ -21,11 +22,36 @@ class CaseFiles:
         name: File name without suffix and channel; what volume and label map share.
         volume: Its volume.
         labels: Its label map; None where none is used.
+        few_labels: For a target case, a label map with some of its slices drawn; None where there is none.
+        values: What to make of its label maps' values: value to an organ's label, or to 0; None takes them as they are.
     """
 
     name: str
     volume: Path
     labels: Path | None
+    few_labels: Path | None = None
+    values: Mapping[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the parts of a data set lie.
+
+    Attributes:
+        images: Folder of the volumes.
+        labels: Folder of the label maps, which need not be there.
+    """
+
+    images: Path
+    labels: Path
+
+
+def find_layout(folder: Path) -> Layout | None:
+    """The layout that a folder has; None when it has none that is known."""
+    for images, labels in _LAYOUTS:
+        if (folder / images).is_dir():
+            return Layout(folder / images, folder / labels)
+    return None
 
 
 def labelled_cases(folder: Path) -> list[CaseFiles]:
@@ -35,13 +61,13 @@ def labelled_cases(folder: Path) -> list[CaseFiles]:
         CaseError: The folder holds no such layout or no cases, or a label map is missing.
     """
     volumes, labels_folder = _volumes(folder)
-    labels = _by_stem(labels_folder) if labels_folder.is_dir() else {}
+    labels = volumes_by_stem(labels_folder) if labels_folder.is_dir() else {}
     if not labels:
         where = labels_folder.name if labels_folder.is_dir() else f"{labels_folder.name} (there is no such folder)"
         raise CaseError(
             f"{folder} has no label maps in {where}. Source cases need one for every volume, under the volume's name."
         )
-    names = {stem: stem if stem in labels else name for stem, name in _names(list(volumes)).items()}
+    names = {stem: stem if stem in labels else name for stem, name in names_of_stems(list(volumes)).items()}
     missing = sorted(name for name in names.values() if name not in labels)
     if missing:
         raise CaseError(
@@ -57,7 +83,7 @@ def unlabelled_cases(folder: Path) -> list[CaseFiles]:
         CaseError: The folder holds no such layout or no cases.
     """
     volumes, _ = _volumes(folder)
-    names = _names(list(volumes))
+    names = names_of_stems(list(volumes))
     return [CaseFiles(names[stem], path, None) for stem, path in volumes.items()]
 
 
@@ -86,18 +112,22 @@ def require_different_patients(
 def _volumes(folder: Path) -> tuple[dict[str, Path], Path]:
     if not folder.is_dir():
         raise CaseError(f"{folder} is no folder.")
-    for images, labels in _LAYOUTS:
-        if (folder / images).is_dir():
-            volumes = _by_stem(folder / images)
-            if not volumes:
-                raise CaseError(f"{folder / images} holds no volumes ({', '.join(SUFFIXES)}).")
-            _require_single_channel(folder / images, volumes)
-            return volumes, folder / labels
-    raise CaseError(f"{folder} holds neither images/ nor imagesTr/. Put the volumes into {folder / 'images'}.")
+    layout = find_layout(folder)
+    if layout is None:
+        raise CaseError(f"{folder} holds neither images/ nor imagesTr/. Put the volumes into {folder / 'images'}.")
+    volumes = volumes_by_stem(layout.images)
+    if not volumes:
+        raise CaseError(f"{layout.images} holds no volumes ({', '.join(SUFFIXES)}).")
+    _require_single_channel(layout.images, volumes)
+    return volumes, layout.labels
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
-    """The folder's volumes by file name without suffix, in its order."""
+def volumes_by_stem(folder: Path) -> dict[str, Path]:
+    """The folder's volumes by file name without suffix, in its order.
+
+    Raises:
+        CaseError: Two files share one name.
+    """
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if suffix_of(path) is None or path.name.startswith(".") or not path.is_file():
@@ -109,7 +139,7 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def _names(stems: list[str]) -> dict[str, str]:
+def names_of_stems(stems: list[str]) -> dict[str, str]:
     """Stem to case name: without the channel where every file has it, as in nnU-Net's layout.
 
     Where only some end so, it is a number: ``ct_0000``, ``ct_0001``.

@@ -3,14 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from cisfa.errors import CaseError
-from cisfa.training.case_folder import (
+from cisfa.cases.case_folder import (
     CaseFiles,
     labelled_cases,
     organs_beside,
     require_different_patients,
     unlabelled_cases,
 )
+from cisfa.errors import CaseError
 
 Touch = Callable[..., Path]
 

@@ -1,0 +1,140 @@
+"""Finding cases in what a user points at: folders of the usual layouts, a ``dataset.json``, loose files.
+
+Nothing is read but names and ``dataset.json``. Light, since Slicer's own process does this.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from cisfa.cases.case_folder import find_layout, names_of_stems, organs_beside, volumes_by_stem
+from cisfa.cases.case_list import ListedCase
+from cisfa.errors import CaseError
+from cisfa.imaging.organs import Organ, organs_of_dataset_json
+from cisfa.imaging.segments import Segment
+from cisfa.imaging.volume_names import SUFFIXES, stem_of, suffix_of
+
+_DESCRIPTION = "dataset.json"
+# how a label map is called that lies beside its volume: "a.nii.gz" and "a_seg.nii.gz", "label_a.nii.gz"
+_ENDINGS = ("label", "labels", "labelmap", "seg", "segmentation", "mask", "gt")
+_BEFORE_ENDING = ("_", "-", ".", " ")
+
+
+def discover(paths: Sequence[Path]) -> tuple[ListedCase, ...]:
+    """The cases in folders and files.
+
+    Args:
+        paths: Folders with images/ and labels/ or nnU-Net's imagesTr/ and labelsTr/, with a dataset.json that lists its
+            cases (Medical Segmentation Decathlon), or with loose volumes; such a dataset.json itself; volumes, whose
+            label maps lie beside them or are given too.
+
+    Raises:
+        CaseError: There is no case in what was given, or a dataset.json cannot be used.
+    """
+    found: list[ListedCase] = []
+    loose: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found += _in_folder(path)
+        elif path.name == _DESCRIPTION:
+            found += _described(path)
+        elif suffix_of(path) is not None:
+            loose.append(path)
+        else:
+            raise CaseError(f"{path} is no volume, folder or dataset.json. Volumes end in {', '.join(SUFFIXES)}.")
+    found += _paired(loose)
+    if not found:
+        raise CaseError(f"There is no case in {', '.join(map(str, paths))}.")
+    return tuple(found)
+
+
+def _in_folder(folder: Path) -> list[ListedCase]:
+    description = folder / _DESCRIPTION
+    if description.is_file() and _lists_its_cases(description):
+        return _described(description)
+    layout = find_layout(folder)
+    if layout is None:
+        # one level down only: a layout inside, such as a folder that holds ct/ and mr/, is for the user to choose
+        return _paired(sorted(path for path in folder.iterdir() if _is_volume(path)))
+    volumes = volumes_by_stem(layout.images)
+    labels = volumes_by_stem(layout.labels) if layout.labels.is_dir() else {}
+    segments = _segments(organs_beside(folder))
+    names = names_of_stems(list(volumes))
+    return [
+        ListedCase(names[stem], path, label, segments=segments if label else ())
+        for stem, path in volumes.items()
+        for label in [labels.get(stem) or labels.get(names[stem])]
+    ]
+
+
+def _lists_its_cases(description: Path) -> bool:
+    try:
+        values = json.loads(description.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return False  # whoever needs what it says tells the user
+    return isinstance(values, dict) and isinstance(values.get("training"), list)
+
+
+def _described(description: Path) -> list[ListedCase]:
+    """The cases that a dataset.json of the Medical Segmentation Decathlon lists, those without labels too."""
+    try:
+        values = json.loads(description.read_text(encoding="utf-8-sig"))
+        entries = [(entry["image"], entry["label"]) for entry in values["training"]]
+        entries += [(entry, None) for entry in values.get("test", []) if isinstance(entry, str)]
+    except OSError as error:
+        raise CaseError(f"{description} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise CaseError(
+            f'{description} does not list its cases as the Medical Segmentation Decathlon does ("training": [{{"image":'
+            ' …, "label": …}]). Choose the folder of the volumes instead.'
+        ) from error
+    segments = _segments(organs_of_dataset_json(description))
+    folder = description.parent
+    found = []
+    for image, label in entries:
+        volume = folder / image
+        if not volume.name.startswith("._"):  # macOS leaves these in archives
+            found.append(
+                ListedCase(
+                    stem_of(volume), volume, folder / label if label else None, segments=segments if label else ()
+                )
+            )
+    return found
+
+
+def _paired(paths: Iterable[Path]) -> list[ListedCase]:
+    """Volumes with the label maps among them, or beside them, that have their names."""
+    given = list(dict.fromkeys(paths))
+    volumes = [path for path in given if _volume_stem(path) is None or not _has_volume(path, given)]
+    return [ListedCase(stem_of(path), path, _label_map_of(path, given)) for path in volumes]
+
+
+def _label_map_of(volume: Path, given: Sequence[Path]) -> Path | None:
+    beside = [path for path in volume.parent.iterdir() if _is_volume(path)] if volume.parent.is_dir() else []
+    candidates = [*given, *sorted(beside)]
+    return next((path for path in candidates if _volume_stem(path) == stem_of(volume) and path != volume), None)
+
+
+def _has_volume(label_map: Path, given: Sequence[Path]) -> bool:
+    stem = _volume_stem(label_map)
+    return any(stem_of(path) == stem for path in given)
+
+
+def _volume_stem(path: Path) -> str | None:
+    """What a label map's volume would be called; None for a file that is not called like a label map."""
+    stem = stem_of(path)
+    for ending in _ENDINGS:
+        for mark in _BEFORE_ENDING:
+            if stem.lower().endswith(f"{mark}{ending}"):
+                return stem[: -len(ending) - 1]
+            if stem.lower().startswith(f"{ending}{mark}"):
+                return stem[len(ending) + 1 :]
+    return None
+
+
+def _is_volume(path: Path) -> bool:
+    return suffix_of(path) is not None and not path.name.startswith(".") and path.is_file()
+
+
+def _segments(organs: Sequence[Organ] | None) -> tuple[Segment, ...]:
+    return tuple(Segment(organ.label, organ.name, organ.type, organ.laterality) for organ in organs or ())

@@ -1,0 +1,67 @@
+"""From a list of cases to the files that a training reads."""
+
+from collections.abc import Iterable
+
+from cisfa.cases.case_folder import CaseFiles
+from cisfa.cases.case_list import CaseList, ListedCase
+from cisfa.errors import CaseError
+
+
+def source_files(cases: CaseList) -> list[CaseFiles]:
+    """The annotated cases.
+
+    Raises:
+        CaseError: There is none, one has no label map, a segment has no meaning, or a patient is in both domains.
+    """
+    if not cases.source:
+        raise CaseError("The list has no source cases. Add annotated cases to learn from.")
+    if not cases.organs:
+        raise CaseError("The list names no organ to learn. Say what the segments of the source cases are.")
+    require_different_patients_by_keys(cases)
+    files = []
+    for case in cases.source:
+        if case.labels is None:
+            raise CaseError(f"{case.name} has no label map, and source cases need one. Add it, or remove the case.")
+        files.append(CaseFiles(case.name, case.volume, case.labels, values=_meaning(cases, case)))
+    return files
+
+
+def target_files(cases: CaseList) -> list[CaseFiles]:
+    """The cases to adapt to; with the label maps of which some slices were drawn, where there are any.
+
+    Raises:
+        CaseError: There is none, or a segment has no meaning.
+    """
+    if not cases.target:
+        raise CaseError("The list has no target cases. Add unlabelled cases to adapt to.")
+    return [
+        CaseFiles(
+            case.name, case.volume, None, few_labels=case.few_labels,
+            values=_meaning(cases, case) if case.few_labels else None,
+        )
+        for case in cases.target
+    ]  # fmt: skip
+
+
+def _meaning(cases: CaseList, case: ListedCase) -> dict[int, int] | None:
+    """What to make of its values; None, the organs' own labels, where nobody has named any."""
+    return cases.values_of(case) if case.segments else None
+
+
+def require_different_patients_by_keys(cases: CaseList) -> None:
+    """Raise when a patient is in both domains, as far as identifiers tell.
+
+    Raises:
+        CaseError: As said.
+    """
+    sources = _by_key(cases.source)
+    for key, target in _by_key(cases.target).items():
+        if key in sources:
+            raise CaseError(
+                f"The source case {sources[key]} and the target case {target} are of one patient, which would flatter"
+                " the scores. Remove one of them."
+            )
+
+
+def _by_key(cases: Iterable[ListedCase]) -> dict[str, str]:
+    return {key: case.name for case in cases for key in case.patient_keys}

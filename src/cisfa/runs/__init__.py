@@ -1,0 +1,1 @@
+"""What a run folder tells, in words that a program without torch can read: state, requests, curves."""
