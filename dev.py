@@ -103,7 +103,7 @@ def lint() -> None:
     step("ruff check", python("-m", "ruff", "check"))
     step("ruff format --check", python("-m", "ruff", "format", "--check"))
     step("mypy", python("-m", "mypy"))
-    packages = os.pathsep.join(str(ROOT / folder) for folder in ("src", "CISFASegmentation"))
+    packages = os.pathsep.join(str(ROOT / folder) for folder in ("src", "CISFASegmentation", "CISFATraining"))
     step("lint-imports", [str(executable("lint-imports"))], PYTHONPATH=packages)
 
 
@@ -117,7 +117,7 @@ def format_code() -> None:
 def clean() -> None:
     """Remove what was built and every cache; .venv stays."""
     folders = [
-        folder for name in ("src", "CISFASegmentation", "Testing") for folder in (ROOT / name).rglob("__pycache__")
+        folder for name in ("src", "CISFASegmentation", "CISFATraining", "Testing") for folder in (ROOT / name).rglob("__pycache__")
     ]
     for path in [ROOT / name for name in (*BUILT, *CACHES)] + folders:
         if path.is_dir():

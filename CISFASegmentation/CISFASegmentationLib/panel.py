@@ -10,11 +10,12 @@ from cisfa.bundle.manifest import Manifest
 from cisfa.errors import CisfaError
 from cisfa_slicer.error_display import ShownErrors
 from cisfa_slicer.job import Outcome
+from cisfa_slicer.log_view import LogView
 from cisfa_slicer.model_library import Model
 from cisfa_slicer.requirements import missing_requirements, require_installed
+from cisfa_slicer.volume_export import SceneError, body_part_of, modality_of, require_usable
 from CISFASegmentationLib.activity_view import ActivityView
 from CISFASegmentationLib.batch import Batch
-from CISFASegmentationLib.log_view import LogView
 from CISFASegmentationLib.model_fit import doubts
 from CISFASegmentationLib.model_section import ModelSection
 from CISFASegmentationLib.organ_table import clear_organs, remark_of, show_organs
@@ -23,7 +24,6 @@ from CISFASegmentationLib.segmentation_import import loss_by_replacing, show_in_
 from CISFASegmentationLib.segmentation_logic import SegmentationLogic
 from CISFASegmentationLib.segmentation_run import Options, RunEnd, SegmentationRun
 from CISFASegmentationLib.settings_section import SettingsSection
-from CISFASegmentationLib.volume_export import SceneError, body_part_of, modality_of, require_usable
 
 
 class PanelError(CisfaError):

@@ -10,7 +10,7 @@ from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 import cisfa
 from cisfa.bundle.manifest import Manifest
 from cisfa.imaging.organs import Code, Organ
-from CISFASegmentationLib.volume_export import Grid, SceneError, grid_of, lie_together, vtk_matrix
+from cisfa_slicer.volume_export import Grid, SceneError, grid_of, lie_together, vtk_matrix
 
 ALGORITHM_TYPE_TAG = "DICOM.SegmentAlgorithmType"
 ALGORITHM_NAME_TAG = "DICOM.SegmentAlgorithmName"

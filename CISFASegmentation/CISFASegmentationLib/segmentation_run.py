@@ -15,9 +15,7 @@ from cisfa_slicer.interpreter import find_interpreter
 from cisfa_slicer.job import Job, JobEnd, Outcome
 from cisfa_slicer.job_folder import make_job_folder, remove_job_folder, remove_job_folder_now
 from cisfa_slicer.signal import Signal
-from CISFASegmentationLib.organ_results import OrganResult, read_report
-from CISFASegmentationLib.segmentation_import import make_segmentation, place_in_scene, read_label_map, show_in_3d
-from CISFASegmentationLib.volume_export import (
+from cisfa_slicer.volume_export import (
     Grid,
     SceneError,
     grid_of,
@@ -27,6 +25,8 @@ from CISFASegmentationLib.volume_export import (
     write_roi,
     write_volume,
 )
+from CISFASegmentationLib.organ_results import OrganResult, read_report
+from CISFASegmentationLib.segmentation_import import make_segmentation, place_in_scene, read_label_map, show_in_3d
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def segmentations() -> list:
 
 def refused(ui, *sentences: str) -> None:
     """A sentence in the panel, the same in the log without the names of nodes, the button back, nothing left."""
-    from CISFASegmentationLib.log_view import node_names, without_names
+    from cisfa_slicer.log_view import node_names, without_names
 
     for sentence in sentences:
         assert sentence in ui.messageLabel.text

@@ -15,7 +15,7 @@ from CISFASegmentationLib.segmentation_import import (
     show_in_3d,
     terminology_entry,
 )
-from CISFASegmentationLib.volume_export import SceneError, grid_of, require_same_grid, write_volume
+from cisfa_slicer.volume_export import SceneError, grid_of, require_same_grid, write_volume
 from scenes import add_transform, add_volume, segment_arrays
 
 CHECKSUM = "c" * 64

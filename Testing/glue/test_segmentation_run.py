@@ -15,7 +15,7 @@ from cisfa_slicer.requirements import RequirementsError
 from CISFASegmentationLib.sample_data import load_sample
 from CISFASegmentationLib.segmentation_logic import SegmentationError, SegmentationLogic
 from CISFASegmentationLib.segmentation_run import Options, RunEnd
-from CISFASegmentationLib.volume_export import SceneError
+from cisfa_slicer.volume_export import SceneError
 from panel_driving import leftovers
 from scenes import add_transform, add_volume, label_like_volume, segment_arrays, snapshot
 from stand_ins import GOOD, WAITS

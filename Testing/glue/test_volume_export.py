@@ -7,7 +7,7 @@ import vtk
 
 from cisfa.imaging.roi import parse_roi
 from cisfa.imaging.volume_files import read_volume
-from CISFASegmentationLib.volume_export import (
+from cisfa_slicer.volume_export import (
     SceneError,
     body_part_of,
     ijk_to_world,

@@ -154,6 +154,31 @@ class ScheduleConfig:
             _require(self.steps >= 1, "schedule.steps", self.steps, "at least 1")
 
 
+@dataclass(frozen=True)
+class ValidationConfig:
+    """Scores along the way that need no target label."""
+
+    every: int = 500
+    # steps; a measurement costs about as much as seven steps
+    held_out: float = 0.1
+    # part of the source cases (never of their slices) that is kept from training to be segmented after translation
+
+    def __post_init__(self) -> None:
+        _require(self.every >= 1, "validation.every", self.every, "at least 1")
+        _require(0 <= self.held_out <= 0.5, "validation.held_out", self.held_out, "from 0 to 0.5")
+
+
+@dataclass(frozen=True)
+class FewLabelsConfig:
+    """Sparse supervision: label maps of which the user drew a few slices of target cases, for training on purpose."""
+
+    weight: float = 0.0
+    # of their Dice beside that of the translated source slices; 0 leaves the files unopened
+
+    def __post_init__(self) -> None:
+        _require(self.weight >= 0, "few_labels.weight", self.weight, "at least 0")
+
+
 ABDOMEN: Mapping[str, str] = {"1": "liver", "2": "right kidney", "3": "left kidney", "4": "spleen"}
 
 
@@ -176,6 +201,8 @@ class TrainingConfig:
     optimiser: OptimiserConfig = OptimiserConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    validation: ValidationConfig = ValidationConfig()
+    few_labels: FewLabelsConfig = FewLabelsConfig()
 
     def __post_init__(self) -> None:
         _require(0 <= self.seed < 2**63, "seed", self.seed, "from 0 to 2^63 - 1")

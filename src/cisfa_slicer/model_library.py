@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import qt
-
 from cisfa.bundle.manifest import MANIFEST, Manifest
 from cisfa.bundle.manifest_file import read_manifest
 from cisfa.errors import BundleError, CisfaError
+from cisfa_slicer.data_folder import data_folder
 from cisfa_slicer.model_catalogue import CatalogueModel, read_catalogue
 from cisfa_slicer.settings import CATALOGUE, MODEL_FOLDER, read_setting
 
@@ -72,11 +71,7 @@ class ModelLibrary:
     @property
     def folder(self) -> Path:
         """Where bundles are kept, as the user's settings say; it need not exist yet."""
-        chosen = read_setting(MODEL_FOLDER)
-        if chosen:
-            return Path(chosen)
-        data = qt.QStandardPaths.writableLocation(qt.QStandardPaths.GenericDataLocation)
-        return Path(data) / "CISFA" / "models"
+        return data_folder("models", MODEL_FOLDER)
 
     def demo(self) -> Model:
         """The model that is always there."""

@@ -22,6 +22,8 @@ import slicer
 from cisfa.errors import CisfaError
 
 FILE = Path(__file__).with_name("requirements.txt")
+# for jobs that train, too
+TRAINING_FILE = Path(__file__).with_name("requirements-training.txt")
 TORCH = "torch"
 REQUESTER = "CISFA"
 
@@ -96,9 +98,7 @@ def ensure_requirements(ask: Callable[[str], bool], *, wheel_folder: str = "", f
     if needs_torch and not wheel_folder:
         question += " PyTorch is large: this may take several minutes."
     if not ask(question):
-        raise RequirementsError(
-            f"CISFA cannot work without {names}. Nothing was installed; the next click on Segment asks again."
-        )
+        raise RequirementsError(f"CISFA cannot work without {names}. Nothing was installed; the next click asks again.")
     if wheel_folder:
         _install_from_folder(missing, Path(wheel_folder))
     else:
@@ -118,7 +118,7 @@ def require_installed(file: Path = FILE) -> None:
     if missing := missing_requirements(file):
         raise RequirementsError(
             f"Slicer's Python lacks {', '.join(map(str, missing))}. Call install_requirements() of the module's logic"
-            " once, or click Segment in its panel, which asks before it installs."
+            " once, or click Segment or Start in its panel, which asks before it installs."
         )
 
 

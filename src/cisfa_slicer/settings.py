@@ -6,6 +6,8 @@ EXTERNAL_PYTHON = "ExternalPython"
 MODEL_FOLDER = "ModelFolder"
 WHEEL_FOLDER = "WheelFolder"
 CATALOGUE = "Catalogue"
+RUN_FOLDER = "RunFolder"
+CASE_FOLDER = "CaseFolder"
 
 
 def read_setting(name: str) -> str:

@@ -22,10 +22,13 @@ class RunData:
         target_modality: Likewise the target's.
         source_fingerprints: SHA-256 of each source case's voxels.
         target_fingerprints: Likewise the target's.
-        source_slices: Number of source slices.
+        source_slices: Number of source slices that are learned from.
         target_slices: Likewise the target's.
         target_range: Lowest and highest normalised intensity of the target's slices.
         source_label_fingerprints: SHA-256 of each source case's labels.
+        held_out_cases: How many of the source cases are kept from training, for validation.
+        few_label_fingerprints: SHA-256 of each target case's few labels, empty for a case without; none at all where
+            they are not used.
     """
 
     organs: tuple[Organ, ...]
@@ -37,6 +40,8 @@ class RunData:
     target_slices: int
     target_range: tuple[float, float]
     source_label_fingerprints: tuple[str, ...] = ()
+    held_out_cases: int = 0
+    few_label_fingerprints: tuple[str, ...] = ()
 
 
 def read_run_data(folder: Path) -> RunData | None:

@@ -37,6 +37,8 @@ def read_run_config(folder: Path) -> TrainingConfig:
     schema = values.pop("schema", None)
     if not isinstance(schema, int) or schema > SCHEMA:
         raise RunError(f"{folder} was written by a newer version of CISFA (schema {schema}). Update this one.")
+    # a run of before there was a validation learns from all of its source cases, and goes on doing so when resumed
+    values.setdefault("validation", {"held_out": 0.0})
     try:
         return from_json_values(TrainingConfig, values)
     except ConfigError as error:

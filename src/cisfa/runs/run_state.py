@@ -35,11 +35,13 @@ class Status(StrEnum):
     # its process is gone without having said why: it was killed, or the computer went down
     NEW = "new"
     # nothing was written yet
+    STARTING = "starting"
+    # its process runs, and has written nothing yet; only whoever started it knows
 
     @property
     def is_active(self) -> bool:
         """True while a process works on it."""
-        return self in (Status.READING, Status.TRAINING)
+        return self in (Status.STARTING, Status.READING, Status.TRAINING)
 
 
 Request = Literal["pause", "stop"]

@@ -62,7 +62,8 @@ def summarise(folder: Path, *, is_local: bool) -> RunSummary:
     """
     problem, config, data = "", None, None
     try:
-        config = read_run_config(folder)
+        # a run that could not even read its cases has a state and no settings, which is no fault of the folder
+        config = read_run_config(folder) if is_run(folder) else None
         data = read_run_data(folder)
     except RunError as error:
         problem = str(error)

@@ -12,10 +12,11 @@ from cisfa.bundle.bundle_folder import write_bundle
 from cisfa.bundle.manifest import Domain, Manifest, SegmenterSpec, TrainingSummary, utc_now
 from cisfa.config import TrainingConfig
 from cisfa.errors import RunError
+from cisfa.runs.run_data import RunData
 from cisfa.training.checkpoint import latest_checkpoint
 from cisfa.training.environment import versions
 from cisfa.training.methods import method_named
-from cisfa.training.run_folder import RunData, RunFolder
+from cisfa.training.run_folder import RunFolder
 from cisfa.training.trainer import total_steps
 
 _ABDOMINAL = {"liver", "spleen", "right kidney", "left kidney", "pancreas", "stomach", "gallbladder"}

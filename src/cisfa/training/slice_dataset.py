@@ -26,6 +26,27 @@ _MOST_ORGANS = 255  # class indices are kept in a byte
 
 
 @dataclass(frozen=True, eq=False)
+class FewLabels:
+    """The slices of a domain that somebody drew, where label maps have only some of their slices drawn.
+
+    A slice without any drawn voxel is unknown, not empty; on a drawn slice every organ that is there must be drawn.
+
+    Attributes:
+        at: Which of the domain's slices, (drawn slices,), int64.
+        labels: Class indices, (drawn slices, rows, columns), uint8.
+        fingerprints: SHA-256 of each case's drawn labels; empty for a case without.
+    """
+
+    at: Tensor
+    labels: Tensor
+    fingerprints: tuple[str, ...]
+
+    def to(self, device: torch.device) -> "FewLabels":
+        """The same in a device's memory."""
+        return replace(self, at=self.at.to(device), labels=self.labels.to(device))
+
+
+@dataclass(frozen=True, eq=False)
 class DomainSlices:
     """The slices of one domain.
 
@@ -35,6 +56,8 @@ class DomainSlices:
         modality: How intensities were read.
         fingerprints: SHA-256 of each case's voxels as float32, whatever type they are stored in; in the cases' order.
         label_fingerprints: SHA-256 of each case's labels; empty for a domain without.
+        slices_of_cases: Number of slices of each case, in the cases' order, which is that of the slices.
+        few: The slices that somebody drew; None where no case has such a label map.
     """
 
     voxels: Tensor
@@ -42,6 +65,8 @@ class DomainSlices:
     modality: Modality
     fingerprints: tuple[str, ...]
     label_fingerprints: tuple[str, ...] = ()
+    slices_of_cases: tuple[int, ...] = ()
+    few: FewLabels | None = None
 
     def __len__(self) -> int:
         """Number of slices."""
@@ -50,7 +75,25 @@ class DomainSlices:
     def to(self, device: torch.device) -> "DomainSlices":
         """The same slices in a device's memory."""
         labels = None if self.labels is None else self.labels.to(device)
-        return replace(self, voxels=self.voxels.to(device), labels=labels)
+        few = None if self.few is None else self.few.to(device)
+        return replace(self, voxels=self.voxels.to(device), labels=labels, few=few)
+
+    def of_cases(self, cases: Sequence[int]) -> "DomainSlices":
+        """The slices of some cases of a domain without few labels, by the cases' places, in the order given."""
+        ends = np.cumsum(self.slices_of_cases)
+        begins = ends - self.slices_of_cases
+
+        def taken(tensor: Tensor) -> Tensor:
+            return torch.cat([tensor[begins[case] : ends[case]] for case in cases])
+
+        return DomainSlices(
+            voxels=taken(self.voxels),
+            labels=None if self.labels is None else taken(self.labels),
+            modality=self.modality,
+            fingerprints=tuple(self.fingerprints[case] for case in cases),
+            label_fingerprints=tuple(self.label_fingerprints[case] for case in cases) if self.label_fingerprints else (),
+            slices_of_cases=tuple(self.slices_of_cases[case] for case in cases),
+        )
 
 
 def read_slices(
@@ -64,7 +107,7 @@ def read_slices(
     """Read and prepare all slices of a domain's cases.
 
     Args:
-        cases: Those with a label map are read with it.
+        cases: Those with a label map are read with it, likewise those with few labels.
         config: The preprocessing, as for inference.
         modality: How to read intensities; None takes what the volumes look like.
         organs: Class i + 1 is organs[i].
@@ -73,15 +116,17 @@ def read_slices(
     Raises:
         VolumeFileError: A file cannot be used.
         GeometryError: A label map lies on another grid than its volume.
-        CaseError: A label map holds an unknown value or no organ at all, two cases hold the same voxels, or the
-            modality is left to the volumes and they look different.
+        CaseError: A label map holds an unknown value or no organ at all, none of the slices of few labels is drawn, two
+            cases hold the same voxels, or the modality is left to the volumes and they look different.
     """
     if not cases:
         raise CaseError("There are no cases to read.")
-    classes = _classes_of_values(organs)
+    label_reader = _LabelReader(_classes_of_values(organs))
     settled: Modality = modality or guess_modality(read_volume(cases[0].volume).voxels)
     preprocessing = Preprocessing(config, settled)
-    slices, labels, fingerprints, label_fingerprints = [], [], [], []
+    slices, fingerprints = [], []
+    labels: list[_ReadLabels] = []
+    few: list[_ReadLabels | None] = []
     for done, case in enumerate(cases, start=1):
         volume = read_volume(case.volume)
         if modality is None:
@@ -90,19 +135,18 @@ def read_slices(
         slices.append(prepared.voxels.astype(np.float16))
         fingerprints.append(_fingerprint(volume.voxels, "<f4"))
         if case.labels is not None:
-            label_map = _with_meaning(read_label_map(case.labels), case.values, str(case.labels))
-            label_map.geometry.require_same_grid(volume.geometry, ours=str(case.labels), theirs=str(case.volume))
-            in_classes = _as_classes(label_map, classes, str(case.labels))
-            labels.append(preprocessing.apply_to_labels(in_classes, prepared.frame))
-            label_fingerprints.append(_fingerprint(label_map.voxels, "<u2"))
+            labels.append(label_reader.read(case.labels, case, preprocessing, prepared.frame))
+        few.append(case.few_labels and label_reader.read(case.few_labels, case, preprocessing, prepared.frame))
         on_case(done, len(cases))
     _require_distinct(fingerprints, [str(case.volume) for case in cases])
     return DomainSlices(
         voxels=torch.from_numpy(np.concatenate(slices))[:, None],
-        labels=torch.from_numpy(np.concatenate(labels)) if labels else None,
+        labels=torch.from_numpy(np.concatenate([one.classes for one in labels])) if labels else None,
         modality=settled,
         fingerprints=tuple(fingerprints),
-        label_fingerprints=tuple(label_fingerprints),
+        label_fingerprints=tuple(one.fingerprint for one in labels),
+        slices_of_cases=tuple(map(len, slices)),
+        few=_drawn_slices(few, list(map(len, slices)), cases),
     )
 
 

@@ -1,0 +1,169 @@
+"""All runs that this computer knows: those it trains, those it trained, and folders brought back from a cluster."""
+
+import os
+import re
+import shutil
+import time
+import uuid
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cisfa.errors import CisfaError
+from cisfa.runs.run_state import RunState, Status
+from cisfa.runs.run_summary import RunSummary, is_run, summarise
+from cisfa_slicer.data_folder import data_folder
+from cisfa_slicer.detached_process import is_running
+from cisfa_slicer.run_companion import SUFFIX, RunCompanion
+from cisfa_slicer.settings import RUN_FOLDER
+
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+# names that Windows keeps for devices
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_LONGEST_NAME = 80
+# a process that has not said anything after this long says nothing any more
+_LONGEST_START_S = 600.0
+
+
+class RunLibraryError(CisfaError):
+    """A run cannot be added, found or removed."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run as a list shows it.
+
+    Attributes:
+        summary: What its folder tells; its state as this computer knows it.
+        is_local: True when it is (or was) trained on this computer.
+        trouble: Why it failed, as its process said it; may name cases, so it is for the screen alone.
+    """
+
+    summary: RunSummary
+    is_local: bool
+    trouble: str = ""
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        return self.summary.path
+
+    @property
+    def state(self) -> RunState:
+        """How far it is."""
+        return self.summary.state
+
+
+class RunLibrary:
+    """The run folder."""
+
+    @property
+    def folder(self) -> Path:
+        """Where runs are kept, as the user's settings say; it need not exist yet."""
+        return data_folder("runs", RUN_FOLDER)
+
+    def runs(self) -> tuple[Run, ...]:
+        """All runs, the latest first.
+
+        Raises:
+            RunLibraryError: The folder cannot be read.
+        """
+        found = [self.look_at(path) for path in self._folders()]
+        return tuple(sorted(found, key=_age, reverse=True))
+
+    def look_at(self, path: Path) -> Run:
+        """One run, as it is now."""
+        companion = RunCompanion(path)
+        summary = summarise(path, is_local=companion.exists)
+        state = _with_process(summary.state, companion) if companion.exists else summary.state
+        trouble = companion.last_error() if state.status is Status.FAILED else ""
+        return Run(replace(summary, state=state), companion.exists, trouble)
+
+    def new_folder(self, name: str) -> Path:
+        """Where a new run is to go: a folder that is not there, in a name that every system can have.
+
+        Args:
+            name: What the user calls it; it is made part of no file of the run.
+        """
+        plain = _FORBIDDEN.sub("-", " ".join(name.split())).strip(" .")[:_LONGEST_NAME].strip(" .") or "run"
+        plain = f"{plain}-run" if _RESERVED.fullmatch(plain) or plain.endswith(SUFFIX) else plain
+        number, path = 1, self.folder / plain
+        while os.path.lexists(path) or RunCompanion(path).exists:
+            number += 1
+            path = self.folder / f"{plain} {number}"
+        return path
+
+    def add(self, folder: Path) -> Path:
+        """Copy a run's folder, brought back from elsewhere, into the library.
+
+        Returns:
+            Where it is now.
+
+        Raises:
+            RunLibraryError: It is no run, or cannot be copied.
+        """
+        if not is_run(folder):
+            raise RunLibraryError(f"{folder} holds no run (no config.json). Choose the folder that was given as --run.")
+        if folder.parent.resolve() == self.folder.resolve():
+            return folder
+        target = self.new_folder(folder.name)
+        unfinished = self.folder / f".adding-{uuid.uuid4().hex[:12]}"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(folder, unfinished)
+            os.replace(unfinished, target)
+        except (OSError, shutil.Error) as error:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise RunLibraryError(
+                f"{folder} cannot be copied into {self.folder}: {getattr(error, 'strerror', None) or error}. Check the"
+                " free space and that you may write there."
+            ) from error
+        return target
+
+    def remove(self, path: Path) -> None:
+        """Delete a run with its checkpoints, and what belongs to it on this computer.
+
+        Raises:
+            RunLibraryError: It is being trained, or cannot be deleted.
+        """
+        if self.look_at(path).state.status.is_active:
+            raise RunLibraryError(f"{path.name} is being trained. Stop it first, then delete it.")
+        try:
+            for folder in (path, RunCompanion(path).path):
+                if folder.exists():
+                    shutil.rmtree(folder)
+        except OSError as error:
+            raise RunLibraryError(
+                f"{path.name} cannot be deleted: {error.strerror or error}. Close what has its files open."
+            ) from error
+
+    def _folders(self) -> list[Path]:
+        if not self.folder.is_dir():
+            return []
+        try:
+            paths = [path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        except OSError as error:
+            raise RunLibraryError(
+                f"The run folder {self.folder} cannot be read: {error.strerror or error}. Choose another one under"
+                " Advanced."
+            ) from error
+        # a run that failed before it wrote anything is known by what lies beside it
+        beside = [path.with_name(path.name.removesuffix(SUFFIX)) for path in paths if path.name.endswith(SUFFIX)]
+        runs = [path for path in paths if not path.name.endswith(SUFFIX) and is_run(path)]
+        return sorted({*beside, *runs})
+
+
+def _with_process(state: RunState, companion: RunCompanion) -> RunState:
+    """The state with what is known of the process that was started last."""
+    launch = companion.read_launch()
+    if state.status.is_active or not launch.process_id or state.updated > launch.started:
+        return state
+    # it has said nothing yet: it imports torch, or never will
+    if is_running(launch.process_id) and time.time() - launch.started < _LONGEST_START_S:
+        return replace(state, status=Status.STARTING)
+    return replace(state, status=Status.FAILED, reason="Its process ended before it could begin.")
+
+
+def _age(run: Run) -> float:
+    launched = RunCompanion(run.path).read_launch().started
+    started = run.summary.started.timestamp() if run.summary.started else 0.0
+    return max(launched, started)
