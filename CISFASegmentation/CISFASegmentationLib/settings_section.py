@@ -8,7 +8,8 @@ from slicer.i18n import tr as _
 from cisfa_slicer.error_display import ShownErrors
 from cisfa_slicer.interpreter import find_interpreter
 from cisfa_slicer.job import Job, JobEnd, Outcome
-from cisfa_slicer.settings import CATALOGUE, EXTERNAL_PYTHON, MODEL_FOLDER, WHEEL_FOLDER, read_setting, write_setting
+from cisfa_slicer.setting_fields import bind_path_field
+from cisfa_slicer.settings import CATALOGUE, EXTERNAL_PYTHON, MODEL_FOLDER, WHEEL_FOLDER, read_setting
 from CISFASegmentationLib.activity_view import ActivityView
 
 
@@ -35,29 +36,13 @@ class SettingsSection:
             CATALOGUE: ui.catalogueEdit,
         }
         for name, field in fields.items():
-            field.currentPath = read_setting(name)
-            remember = self._rememberer(name, field)
-            field.connect("currentPathChanged(QString)", remember)
-            # an emptied field says only that it holds nothing valid any more
-            field.connect("validInputChanged(bool)", remember)
-        self._on_models_moved = on_models_moved
+            bind_path_field(field, name, on_models_moved if name == MODEL_FOLDER else lambda: None)
         ui.doctorButton.connect("clicked(bool)", lambda checked: self._check())
 
     @property
     def external_python(self) -> str:
         """Path of a Python of the user's own; empty for Slicer's."""
         return read_setting(EXTERNAL_PYTHON)
-
-    def _rememberer(self, name: str, field: Any) -> Callable[[object], None]:
-        def remember(_: object) -> None:
-            path = field.currentPath.strip()
-            if path == read_setting(name):
-                return
-            write_setting(name, path)
-            if name == MODEL_FOLDER:
-                self._on_models_moved()
-
-        return remember
 
     def end_now(self) -> None:
         """Stop the check: for when Slicer quits."""

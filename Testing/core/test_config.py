@@ -10,12 +10,14 @@ import pytest
 from cisfa.config import (
     AugmentationConfig,
     FeatureContrastConfig,
+    FewLabelsConfig,
     OptimiserConfig,
     PatchContrastConfig,
     PreprocessingConfig,
     ScheduleConfig,
     SegmentationAdversaryConfig,
     TrainingConfig,
+    ValidationConfig,
 )
 from cisfa.config_files import compose, from_json_values, preset_names, read_preset, to_json_values
 from cisfa.errors import ConfigError
@@ -139,6 +141,10 @@ def test_a_value_of_the_wrong_kind_is_refused_by_name(assignment: str, complaint
         (AugmentationConfig, {"scaling": 1.0}),
         (AugmentationConfig, {"shift": -0.1}),
         (AugmentationConfig, {"gamma": -0.1}),
+        (ValidationConfig, {"every": 0}),
+        (ValidationConfig, {"held_out": -0.1}),
+        (ValidationConfig, {"held_out": 0.6}),
+        (FewLabelsConfig, {"weight": -1.0}),
         (ScheduleConfig, {"epochs": 0}),
         (ScheduleConfig, {"steps": 0}),
         (ScheduleConfig, {"checkpoint_every": 0}),

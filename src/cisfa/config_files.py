@@ -16,6 +16,28 @@ from cisfa.errors import ConfigError
 Config = TypeVar("Config")
 
 DEFAULT_PRESET = "full"
+# what presets and run folders have beside their settings
+_NO_SETTINGS = ("about", "schema", "title")
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """A preset as a list shows it.
+
+    Attributes:
+        name: As after ``--preset``.
+        title: For people; empty for one that is for developers.
+        about: What it is for, in a sentence.
+    """
+
+    name: str
+    title: str
+    about: str
+
+
+def presets() -> tuple[Preset, ...]:
+    """The presets that come with the package, in alphabetical order."""
+    return tuple(_preset(name) for name in preset_names())
 
 
 def preset_names() -> tuple[str, ...]:
@@ -32,10 +54,7 @@ def read_preset(name: str) -> dict[str, Any]:
     """
     if name not in preset_names():
         raise ConfigError(f"There is no preset {name!r}; there are {', '.join(preset_names())}.")
-    text = resources.files("cisfa").joinpath("presets", f"{name}.json").read_text(encoding="utf-8")
-    values: dict[str, Any] = json.loads(text)
-    values.pop("about", None)
-    return values
+    return {key: value for key, value in _stored_preset(name).items() if key not in _NO_SETTINGS}
 
 
 def compose(
@@ -68,6 +87,17 @@ def compose(
     if method is not None:
         values["method"] = method
     return from_json_values(TrainingConfig, values)
+
+
+def _stored_preset(name: str) -> dict[str, Any]:
+    text = resources.files("cisfa").joinpath("presets", f"{name}.json").read_text(encoding="utf-8")
+    values: dict[str, Any] = json.loads(text)
+    return values
+
+
+def _preset(name: str) -> Preset:
+    values = _stored_preset(name)
+    return Preset(name, values.get("title", ""), values.get("about", ""))
 
 
 def to_json_values(config: Any) -> dict[str, Any]:
@@ -186,8 +216,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not JSON ({error}).") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds {type(values).__name__}, not an object of settings.")
-    # what presets and run folders have beside their settings, so that a copy of either will do
-    return {name: value for name, value in values.items() if name not in ("about", "schema")}
+    # so that a copy of a preset or of a run's settings will do
+    return {name: value for name, value in values.items() if name not in _NO_SETTINGS}
 
 
 def _unknown(name: str, known: list[str], *, at: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cisfa.whole_files import write_text
+from cisfa_slicer.run_files import CASES, CONFIG
 
 SUFFIX = ".local"
 _TAIL_BYTES = 20_000
@@ -38,8 +39,8 @@ class RunCompanion:
     def __init__(self, run: Path) -> None:
         """Args: the run's folder; neither need exist."""
         self.path = run.with_name(run.name + SUFFIX)
-        self.cases = self.path / "cases.json"
-        self.config = self.path / "config.json"
+        self.cases = self.path / CASES
+        self.config = self.path / CONFIG
         self.log = self.path / "log.txt"
         self._launch = self.path / "launch.json"
 

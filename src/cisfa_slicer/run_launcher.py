@@ -1,20 +1,18 @@
 """Starting, pausing, stopping and resuming runs, whose processes are nobody's children."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cisfa.cases.case_list import CaseList, write_case_list
+from cisfa.cases.case_list import CaseList
 from cisfa.config import TrainingConfig
-from cisfa.config_files import to_json_values
 from cisfa.errors import CisfaError
 from cisfa.runs.run_state import clear_request, make_request
 from cisfa.runs.run_summary import is_run
-from cisfa.whole_files import write_text
 from cisfa_slicer.detached_process import Start, start_detached
 from cisfa_slicer.interpreter import Interpreter, find_interpreter
 from cisfa_slicer.run_companion import RunCompanion
+from cisfa_slicer.run_files import write_plan
 from cisfa_slicer.run_library import RunLibrary
 from cisfa_slicer.settings import EXTERNAL_PYTHON, read_setting
 
@@ -74,8 +72,7 @@ class RunLauncher:
                 " one under Advanced, or free some space."
             ) from error
         try:
-            write_case_list(plan.cases, companion.cases)
-            write_text(companion.config, json.dumps(to_json_values(plan.config), indent=2) + "\n")
+            write_plan(plan.cases, plan.config, companion.path)
             words = ["train", "--cases", str(companion.cases), "--config", str(companion.config), "--run", str(folder)]
             self._start(companion, interpreter, words, plan.device, plan.processes)
         except CisfaError:

@@ -61,8 +61,8 @@ def draw_case(number: int, tissues: tuple[tuple[float, float], ...]) -> tuple[ND
     return np.abs(voxels).astype(np.float32) if tissues is MR else voxels.astype(np.int16), labels
 
 
-def draw_domain(folder: Path, tissues: tuple[tuple[float, float], ...], *, prefix: str) -> Path:
-    for number in range(1, 4):
+def draw_domain(folder: Path, tissues: tuple[tuple[float, float], ...], *, prefix: str, count: int = 3) -> Path:
+    for number in range(1, count + 1):
         voxels, labels = draw_case(number, tissues)
         geometry, name = geometry_of(number), f"{prefix}_{number}.nii.gz"
         write_volume(Volume(voxels, geometry), folder / "images" / name)
@@ -75,6 +75,13 @@ def domains(tmp_path_factory: pytest.TempPathFactory) -> Domains:
     """CT as source and MR as target; not to be changed."""
     folder = tmp_path_factory.mktemp("domains")
     return Domains(draw_domain(folder / "ct", CT, prefix="ct"), draw_domain(folder / "mr", MR, prefix="mr"))
+
+
+@pytest.fixture(scope="session")
+def larger_domains(tmp_path_factory: pytest.TempPathFactory) -> Domains:
+    """Five source cases, of which one is held out, and three target cases; not to be changed."""
+    folder = tmp_path_factory.mktemp("larger domains")
+    return Domains(draw_domain(folder / "ct", CT, prefix="ct", count=5), draw_domain(folder / "mr", MR, prefix="mr"))
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def test_a_run_folder_names_no_patient_person_computer_or_path(run: Path, tmp_pa
 def test_a_run_folder_holds_everything_that_is_promised(run: Path) -> None:
     names = {name for name, _ in contents(run)}
     promised = {
-        "config.json", "data.json", "environment.json", "events.jsonl", "metrics.csv", "trained.json",
+        "config.json", "data.json", "environment.json", "events.jsonl", "metrics.csv", "validation.csv", "trained.json",
         str(Path("checkpoints", "step-00000004.pt")), str(Path("checkpoints", "step-00000006.pt")),
         str(Path("checkpoints", "step-00000008.pt")), str(Path("previews", "step-00000001.png")),
         str(Path("previews", "step-00000008.png")),

@@ -9,6 +9,7 @@ from tensorboardX.proto.event_pb2 import Event as CurveEvent
 
 from cisfa.events import Event, Metric, Progress, from_json_line
 from cisfa.imaging.organs import Organ, parse_organs
+from cisfa.runs.run_files import VALIDATION
 from cisfa.training.curves import CurveFile
 from cisfa.training.method import Preview
 from cisfa.training.recorder import Recorder, draw_preview
@@ -101,6 +102,42 @@ def test_starting_over_leaves_no_row_of_before(folder: RunFolder) -> None:
     record(folder, range(1, 4))
     record(folder, range(1, 3), names=("other", "columns"))
     assert lines(folder.metrics) == ["step,other,columns", "1,1,1.1", "2,2,2.1"]
+
+
+def test_losses_and_scores_of_one_step_are_one_event_in_two_tables(folder: RunFolder) -> None:
+    heard: list[Event] = []
+    with Recorder(folder, from_step=0, organs=ORGANS, report=heard.append) as recorder:
+        recorder.metrics(1, {"dice": 0.5}, {})
+        recorder.metrics(2, {"dice": 0.25}, {"dice": 0.75, "dice liver, left": 0.5})
+        recorder.metrics(3, {}, {"dice": 0.875, "dice liver, left": 0.625})
+        recorder.metrics(4, {}, {})
+    scores = folder.path / VALIDATION
+    assert lines(folder.metrics) == ["step,dice", "1,0.5", "2,0.25"]
+    assert lines(scores) == ['step,dice,"dice liver, left"', "2,0.75,0.5", "3,0.875,0.625"]
+    values = [event.values for event in heard if isinstance(event, Metric)]
+    both = {"dice": 0.25, "validation dice": 0.75, "validation dice liver, left": 0.5}
+    assert values == [{"dice": 0.5}, both, {"validation dice": 0.875, "validation dice liver, left": 0.625}]
+    tags = {(event.step, value.tag) for event in curve_events(folder) for value in event.summary.value}
+    assert (3, "validation_dice") in tags
+
+
+def test_scores_after_the_checkpoint_are_dropped_on_resuming(folder: RunFolder) -> None:
+    for first in (0, 2):
+        with Recorder(folder, from_step=first, organs=ORGANS, report=lambda event: None) as recorder:
+            for step in range(first + 1, 5):
+                recorder.metrics(step, {"a": step}, {"dice": step + first / 10})
+    assert lines(folder.path / VALIDATION) == ["step,dice", "1,1", "2,2", "3,3.2", "4,4.2"]
+
+
+def test_whoever_hears_of_a_step_finds_it_in_both_tables(folder: RunFolder) -> None:
+    found: list[list[str]] = []
+
+    def look(event: Event) -> None:
+        found.extend([lines(folder.metrics), lines(folder.path / VALIDATION)])
+
+    with Recorder(folder, from_step=0, organs=ORGANS, report=look) as recorder:
+        recorder.metrics(7, {"a": 1.0}, {"dice": 2.0})
+    assert found == [["step,a", "7,1"], ["step,dice", "7,2"]]
 
 
 def test_the_columns_stay_those_a_run_began_with(folder: RunFolder) -> None:

@@ -55,6 +55,13 @@ class CountingMethod:
         return Preview({"source": batch.source[:, 0]}, {"source": batch.labels})
 
 
+class CountingValidation:
+    """Finds as dice how many steps the method has done."""
+
+    def measure(self, method: CountingMethod) -> dict[str, float]:
+        return {"dice": method.segmenter.weight.item()}
+
+
 class Run:
     """One run of a counting method, with what it reported."""
 
@@ -64,13 +71,14 @@ class Run:
         self.folder.prepare()
         self.config = config
         self.method = method or CountingMethod()
+        self.validation: Any = CountingValidation()
         self.events: list[Event] = []
 
     def train(self, last: int, *, first: int = 0, report: Callable[[Event], None] | None = None) -> None:
         batches = Batches(self.config, slices(7, labelled=True), slices(5, labelled=False, seed=1))
         organs = organs_from_names({"1": "liver", "3": "spleen"})
         with Recorder(self.folder, from_step=first, organs=organs, report=report or self.events.append) as recorder:
-            train(self.method, batches, folder=self.folder, recorder=recorder, config=self.config, steps=(first, last))
+            train(self.method, batches, self.validation, folder=self.folder, recorder=recorder, steps=(first, last))
 
     def checkpoints(self) -> list[int]:
         return sorted(int(path.stem.removeprefix("step-")) for path in self.folder.checkpoints.iterdir())
@@ -163,6 +171,42 @@ def test_a_resumed_run_guesses_from_what_it_did_itself(
     first = next(event for event in run.events if isinstance(event, Progress))
     assert first.fraction == pytest.approx(101 / 102)
     assert first.remaining_s == pytest.approx(60)
+
+
+def test_validation_measures_what_the_step_left_and_before_it_is_saved(tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny('schedule={"checkpoint_every": 3, "metrics_every": 4}', "validation.every=3")
+    run = Run(tmp_path / "run", config)
+
+    def kill(event: Event) -> None:
+        run.events.append(event)
+        if isinstance(event, Metric) and event.step == 6:
+            assert run.checkpoints() == [3]
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run.train(8, report=kill)
+    run.train(8, first=6)
+    measured = [(event.step, event.values) for event in run.events if isinstance(event, Metric)]
+    assert [step for step, _ in measured] == [3, 4, 6, 8]
+    scores = {step: values["validation dice"] for step, values in measured if "validation dice" in values}
+    assert scores == {3: 3, 6: 6, 8: 8}
+    assert [step for step, values in measured if "dice" in values] == [4, 8]
+    table = (run.folder.path / "validation.csv").read_text(encoding="utf-8").splitlines()
+    assert table == ["step,dice", "3,3", "6,6", "8,8"]
+
+
+def test_whoever_stops_the_run_on_hearing_of_a_step_loses_none_of_its_values(tiny: Tiny, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run", tiny("schedule.metrics_every=3", "validation.every=3"))
+
+    def cancel(event: Event) -> None:
+        if isinstance(event, Metric):
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        run.train(8, report=cancel)
+    for name in ("metrics.csv", "validation.csv"):
+        assert (run.folder.path / name).read_text(encoding="utf-8").splitlines()[-1].startswith("3,")
+    assert run.checkpoints()[-1] == 3
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

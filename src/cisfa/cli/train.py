@@ -1,13 +1,16 @@
 """``cisfa train``: adapt a model from annotated source cases to an unlabelled target domain."""
 
 import argparse
+import os
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cisfa.events import Finished, Notice, Report
+from cisfa.events import Event, Finished, Metric, Notice, Progress, Report
 
 if TYPE_CHECKING:
     from cisfa.config import TrainingConfig
+    from cisfa.training.processes import Processes
     from cisfa.training.session import TrainingCases
 
 HELP = "adapt a model from annotated source cases to unlabelled target cases"
@@ -25,6 +28,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--same-names-differ", action="store_true", help="equal case names are different patients")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
     add_settings_arguments(parser)
+    _add_processes_arguments(parser)
+
+
+def _add_processes_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("options for several processes, which share every batch")
+    group.add_argument(
+        "--processes", type=_count, metavar="N", help="train in N processes of this computer; all: one a CUDA card"
+    )
+    group.add_argument(
+        "--write-slurm", type=Path, metavar="FILE", help="write a script that trains on a Slurm cluster, and end"
+    )
+    group.add_argument("--slurm-nodes", type=int, default=1, metavar="N", help="computers (default 1)")
+    group.add_argument("--slurm-gpus", type=int, default=1, metavar="N", help="graphics cards of each (default 1)")
+    group.add_argument("--slurm-hours", type=float, default=24.0, metavar="H", help="time limit (default 24)")
+    group.add_argument("--slurm-python", default="python", metavar="COMMAND", help="what runs the cluster's Python")
+
+
+def _count(text: str) -> int:
+    """A number of processes; 0 for one a card."""
+    if text == "all":
+        return 0
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes; it must be at least 1, or all")
+    return int(text)
 
 
 def add_settings_arguments(parser: argparse.ArgumentParser, *, with_method: bool = True) -> None:
@@ -44,24 +71,139 @@ def add_settings_arguments(parser: argparse.ArgumentParser, *, with_method: bool
 
 def run(arguments: argparse.Namespace, report: Report) -> None:
     """Run the command."""
+    if arguments.write_slurm is not None:
+        _write_slurm_script(arguments, report)
+        return
+    count = 1 if arguments.processes is None else _processes_to_start(arguments)
+    if count > 1:
+        from cisfa.cli.train_processes import train_in_processes
+
+        tells_failure = getattr(arguments, "events", False)
+        train_in_processes(words_of(arguments), count, report, tells_failure=tells_failure)
+        return
+
+    from cisfa.training.join_processes import join_processes
+
+    with join_processes(arguments.device, report) as processes:
+        if processes.is_first:
+            _train(arguments, report, processes)
+        else:
+            _train_quietly(arguments, report, processes)
+
+
+def words_of(arguments: argparse.Namespace) -> list[str]:
+    """The words that say what to train, without those that say in how many processes and who follows it."""
+    words = [
+        f"--{name.replace('_', '-')}={value}"
+        for name in ("source", "target", "cases", "run", "device", "preset", "config", "method")
+        if (value := getattr(arguments, name)) is not None
+    ]
+    words += [f"--{name.replace('_', '-')}" for name in ("resume", "same_names_differ") if getattr(arguments, name)]
+    return words + [f"--set={assignment}" for assignment in arguments.assignments]
+
+
+def _processes_to_start(arguments: argparse.Namespace) -> int:
+    """How many processes --processes means.
+
+    Raises:
+        ConfigError: This is one of several processes itself.
+        DeviceError: There are too few graphics cards.
+    """
+    from cisfa.errors import ConfigError, DeviceError
+    from cisfa.training.join_processes import card_count, is_one_of_several
+
+    if is_one_of_several(os.environ):
+        raise ConfigError("torchrun has started several processes already: leave out --processes.")
+    wanted: int = arguments.processes
+    if wanted == 1 or (wanted > 1 and arguments.device == "cpu"):
+        return wanted
+    cards = card_count()
+    if wanted == 0:
+        if cards < 2 or arguments.device in ("cpu", "mps"):
+            have = "one CUDA card" if cards == 1 else "no CUDA card" if cards == 0 else f"{cards} CUDA cards"
+            raise DeviceError(
+                f"--processes all starts one process a CUDA card; this computer has {have}, and --device is"
+                f" {arguments.device}. Leave it out to train in one process, or say how many there are to be."
+            )
+        return cards
+    if wanted > cards > 0:
+        raise DeviceError(
+            f"--processes is {wanted}, but this computer has {cards} CUDA card{'s' if cards > 1 else ''}, and each"
+            " process needs one of its own. Start fewer, or use --device cpu."
+        )
+    return wanted
+
+
+def _write_slurm_script(arguments: argparse.Namespace, report: Report) -> None:
+    import shlex
+
+    from cisfa.errors import ConfigError
+    from cisfa.runs.slurm import SlurmOptions, slurm_script
+    from cisfa.whole_files import write_text
+
+    if arguments.processes is not None:
+        raise ConfigError("--processes is for this computer: give --slurm-nodes and --slurm-gpus to --write-slurm.")
+    said_otherwise = ("--run=", "--cases=", "--config=")
+    more = [word for word in words_of(arguments) if not word.startswith(said_otherwise) and word != "--resume"]
+    options = SlurmOptions(
+        run=arguments.run,
+        cases=arguments.cases,
+        config=arguments.config,
+        job_name=f"cisfa-{arguments.run.name}",
+        nodes=arguments.slurm_nodes,
+        gpus_per_node=arguments.slurm_gpus,
+        hours=arguments.slurm_hours,
+        python=tuple(shlex.split(arguments.slurm_python)),
+        more=tuple(more),
+    )
+    write_text(arguments.write_slurm, slurm_script(options))
+    report(Finished((str(arguments.write_slurm),)))
+
+
+def _train_quietly(arguments: argparse.Namespace, report: Report, processes: "Processes") -> None:
+    """Train as one of several processes that is not the first, which speaks for all.
+
+    Raises:
+        SystemExit: When training ended, well or not; without an error, since who started the processes would take that
+            for this one's own, and end the first before it has written all it has to.
+    """
+    from cisfa.errors import CisfaError
+    from cisfa.training.processes import LostProcessError
+
+    def listen(event: Event) -> None:
+        # what nobody is shown raises all the same when somebody asked this process to stop
+        if isinstance(event, Progress | Metric):
+            report(Metric(0))
+
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+        try:
+            _train(arguments, listen, processes)
+        except LostProcessError:
+            raise
+        except CisfaError:
+            raise SystemExit(0) from None
+    raise SystemExit(0)
+
+
+def _train(arguments: argparse.Namespace, report: Report, processes: "Processes") -> None:
     from cisfa.config_files import DEFAULT_PRESET, compose
-    from cisfa.inference.device import choose_device
     from cisfa.training.run_folder import RunFolder
     from cisfa.training.session import run_training
 
     folder = RunFolder(arguments.run)
-    if not arguments.resume:
-        folder.require_startable()
-    config = compose(
-        preset=arguments.preset or DEFAULT_PRESET,
-        file=arguments.config,
-        assignments=arguments.assignments,
-        method=arguments.method,
-        # resuming, what is set comes on top of the run's own settings
-        base=folder.read_config() if arguments.resume and not arguments.preset else None,
-    )
-    device = choose_device(arguments.device, report)
-    run_training(folder, _find_cases(arguments, config, report), config, device, report)
+    with processes.agreement():
+        if not arguments.resume:
+            folder.require_startable()
+        config = compose(
+            preset=arguments.preset or DEFAULT_PRESET,
+            file=arguments.config,
+            assignments=arguments.assignments,
+            method=arguments.method,
+            # resuming, what is set comes on top of the run's own settings
+            base=folder.read_config() if arguments.resume and not arguments.preset else None,
+        )
+        cases = _find_cases(arguments, config, report)
+    run_training(folder, cases, config, processes.device, report, processes=processes)
     report(Finished((str(folder.path),)))
 
 

@@ -18,13 +18,20 @@ from cisfa.networks.segmenter import Segmenter
 from cisfa.training.method import Batch, Preview
 from cisfa.training.optimisers import adam, descend, frozen
 from cisfa.training.precision import autocast_for
+from cisfa.training.processes import Alone, Processes
 
 
 class CisfaMethod:
     """G, then Seg on fresh synthetic slices, then D_g and D_s on fresh predictions (section 3.4)."""
 
     def __init__(
-        self, config: TrainingConfig, *, classes: int, target_range: tuple[float, float], device: torch.device
+        self,
+        config: TrainingConfig,
+        *,
+        classes: int,
+        target_range: tuple[float, float],
+        device: torch.device,
+        processes: Processes | None = None,
     ) -> None:
         """Build the networks with the global torch seed.
 
@@ -33,6 +40,7 @@ class CisfaMethod:
             classes: Organs and background.
             target_range: Lowest and highest normalised intensity of the target's slices.
             device: Where to train.
+            processes: Those that train together; None where this one is alone.
 
         Raises:
             ConfigError: The batch is too small for the feature contrast.
@@ -44,6 +52,7 @@ class CisfaMethod:
             )
         widths = config.networks
         self.config = config
+        self.processes = processes or Alone(device)
         self.autocast = autocast_for(config.optimiser, device)
         self.generator = Generator(widths.generator_width, widths.generator_blocks)
         self.generator.set_output_range(*target_range)
@@ -82,6 +91,12 @@ class CisfaMethod:
         losses |= self._update_discriminators(batch, synthetic)
         return losses
 
+    def translate(self, source: Tensor) -> Tensor:
+        """G(x_a)."""
+        with torch.no_grad(), self.autocast():
+            synthetic: Tensor = self.generator(source)
+        return synthetic.float()
+
     def preview(self, batch: Batch) -> Preview:
         """Source, its translation with the prediction on it, and the target with the prediction on it."""
         with torch.no_grad(), self.autocast():
@@ -101,7 +116,7 @@ class CisfaMethod:
         if self.config.patch_contrast.enabled:
             losses["patch contrast"] = self._patch_contrast(batch.labels, source_taps, synthetic, rng)
             loss = loss + losses["patch contrast"]
-        losses["gradient of generator"] = descend(loss, self.optimisers["generator"])
+        losses["gradient of generator"] = descend(loss, self.optimisers["generator"], self.processes)
         return _detached(losses)
 
     def _patch_contrast(
@@ -130,16 +145,16 @@ class CisfaMethod:
         with self.autocast():
             centre = self.segmenter.encode(torch.cat([batch.source, synthetic]))
         loss = self._feature_contrast(*centre.chunk(2))
-        norm = descend(loss, self.optimisers["encoder"])
+        norm = descend(loss, self.optimisers["encoder"], self.processes)
         return _detached({"feature contrast": loss, "gradient of encoder": norm})
 
     def _update_segmenter(self, batch: Batch, synthetic: Tensor) -> dict[str, Tensor]:
-        """Minimise L_seg, eq (6)."""
+        """Minimise L_seg, eq (6), plus the Dice on target slices that somebody drew, where there are any."""
         settings = self.config.segmentation_adversary
         losses: dict[str, Tensor] = {}
         with self.autocast():
             logits, synthetic_centre = self.segmenter.segment(synthetic)
-        losses["dice"] = dice_loss(logits.float(), batch.labels)
+        losses["dice"] = dice_loss(logits.float(), batch.labels, over_all=self.processes.sum)
         loss = losses["dice"]
         if self.config.feature_contrast.combination == "sum":
             with self.autocast():
@@ -152,12 +167,19 @@ class CisfaMethod:
                 realness = self.prediction_critic(pushed.float().softmax(1))
             losses["segmenter adversary"] = fooling_loss(realness.float())
             loss = loss + settings.weight * losses["segmenter adversary"]
-        losses["gradient of segmenter"] = descend(loss, self.optimisers["segmenter"])
+        if batch.few is not None and batch.few_labels is not None:
+            with self.autocast():
+                few_logits = self.segmenter(batch.few)
+            losses["few labels dice"] = dice_loss(few_logits.float(), batch.few_labels, over_all=self.processes.sum)
+            loss = loss + self.config.few_labels.weight * losses["few labels dice"]
+        losses["gradient of segmenter"] = descend(loss, self.optimisers["segmenter"], self.processes)
         return _detached(losses)
 
     def _feature_contrast(self, source_centre: Tensor, synthetic_centre: Tensor) -> Tensor:
         """Eq (5), in float32: means of normalised features differ by a few per cent, which bfloat16 would round."""
         z_source, z_synthetic = self.feature_head(torch.cat([source_centre, synthetic_centre]).float()).chunk(2)
+        # every slice of the whole batch repels, whichever process has it
+        z_source, z_synthetic = self.processes.gather(torch.stack([z_source, z_synthetic], dim=1)).unbind(dim=1)
         return feature_contrast(z_source, z_synthetic, temperature=self.config.feature_contrast.temperature)
 
     def _update_discriminators(self, batch: Batch, synthetic: Tensor) -> dict[str, Tensor]:
@@ -178,7 +200,7 @@ class CisfaMethod:
 
     def _update_discriminator(self, name: str, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
         loss = discriminator_loss(real_logits, fake_logits)
-        norm = descend(loss, self.optimisers[name])
+        norm = descend(loss, self.optimisers[name], self.processes)
         return _detached({name: loss, f"gradient of {name}": norm})
 
 

@@ -138,7 +138,7 @@ class _Part:
         """Labelled target cases where the target's own labels are to be learned, unlabelled ones elsewhere."""
         if not method_named(self.config.method).has_target:
             return replace(self.cases, source=self.cases.target, target=())
-        return replace(self.cases, target=[replace(case, labels=None) for case in self.cases.target])
+        return replace(self.cases, target=[replace(case, labels=None, few_labels=None) for case in self.cases.target])
 
 
 def _score(case: CaseFiles, prediction: Path, study: Study) -> CaseScores:
@@ -166,6 +166,11 @@ def _require_usable(study: Study, folder: Path, *, resume: bool) -> None:
         raise ConfigError(f"--methods is {','.join(study.methods)!r}; name one or more methods, each once.")
     for method in study.methods:
         method_named(method)
+    if study.config.few_labels.weight > 0:
+        raise ConfigError(
+            f"few_labels.weight is {study.config.few_labels.weight}; cross-validation tells how well a method does"
+            " without any target label. Leave it at 0."
+        )
     unlabelled = [case.name for case in study.target if case.labels is None]
     if unlabelled:
         raise CaseError(f"{unlabelled[0]} has no label map; cross-validation scores every target case against one.")

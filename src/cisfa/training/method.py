@@ -18,11 +18,15 @@ class Batch:
         source: (batch, 1, rows, columns), float32, z-scored.
         labels: Class indices of the source slices, (batch, rows, columns), int64; 0 is background.
         target: Like source, without labels.
+        few: Target slices that somebody drew, like source; None where few labels are not used.
+        few_labels: Class indices of these, like labels.
     """
 
     source: Tensor
     labels: Tensor
     target: Tensor
+    few: Tensor | None = None
+    few_labels: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +70,17 @@ class Method(Protocol):
         Returns:
             Name of each loss to its detached value, and the norm of each optimiser's gradient: where all are finite,
             so are the new weights.
+        """
+        ...
+
+    def translate(self, source: Tensor) -> Tensor:
+        """Source slices as the segmenter is taught to see them, without gradients.
+
+        Args:
+            source: (batch, 1, rows, columns), float32, z-scored.
+
+        Returns:
+            The same shape, in the target's style; as they are where the method translates nothing.
         """
         ...
 

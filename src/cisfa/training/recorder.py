@@ -1,4 +1,4 @@
-"""Writes down what a run measures and shows: metrics.csv, TensorBoard, events.jsonl and preview pictures."""
+"""Writes down what a run measures and shows: two tables, TensorBoard, events.jsonl and preview pictures."""
 
 import csv
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cisfa.events import Event, Metric, Progress, Report, from_json_line, to_json_line
 from cisfa.imaging.organs import Organ
+from cisfa.runs.run_files import VALIDATION
 from cisfa.training.curves import CurveFile
 from cisfa.training.method import Preview
 from cisfa.training.run_folder import RunFolder
@@ -27,7 +28,8 @@ class Recorder:
         """Args: the run; the step it goes on from; the organs, for their colours; who else hears events."""
         self._folder, self._report = folder, report
         self._colours = np.array([(0, 0, 0), *(organ.colour for organ in organs)], dtype=np.float32)
-        self._columns = _keep_metrics_until(folder.metrics, from_step)
+        self._losses = _Table(folder.metrics, from_step=from_step)
+        self._scores = _Table(folder.path / VALIDATION, from_step=from_step)
         _keep_events_until(folder.events, from_step)
         self._curves = CurveFile(folder.tensorboard, from_step=from_step)
         self._events = folder.events.open("a", encoding="utf-8", newline="\n")
@@ -48,20 +50,27 @@ class Recorder:
         self._write_event(event)
         self._report(event)
 
-    def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Record losses and rates of a step."""
-        with self._folder.metrics.open("a", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            if not self._columns:
-                self._columns = ["step", *values]
-                writer.writerow(self._columns)
-            # a run begun by an older version keeps its columns
-            row = {"step": str(step), **{name: f"{value:.9g}" for name, value in values.items()}}
-            writer.writerow([row.get(name, "") for name in self._columns])
+    def metrics(self, step: int, losses: Mapping[str, float], scores: Mapping[str, float] | None = None) -> None:
+        """Record what was measured at a step; nothing where nothing was.
+
+        Whoever hears of it may end the run, so all of it is written before.
+
+        Args:
+            step: Steps done.
+            losses: And rates of the step; goes to metrics.csv.
+            scores: Of the validation; goes to validation.csv, and elsewhere as "validation NAME".
+        """
+        scores = scores or {}
+        values = {**losses, **{f"validation {name}": value for name, value in scores.items()}}
+        if not values:
+            return
+        for table, measured in ((self._losses, losses), (self._scores, scores)):
+            if measured:
+                table.add(step, measured)
         for name, value in values.items():
             self._curves.scalar(name, value, step=step)
         self._curves.flush()
-        event = Metric(step, dict(values))
+        event = Metric(step, values)
         self._write_event(event)
         self._report(event)
 
@@ -74,6 +83,25 @@ class Recorder:
     def _write_event(self, event: Event) -> None:
         self._events.write(to_json_line(event) + "\n")
         self._events.flush()
+
+
+class _Table:
+    """A CSV file with a row for each step that something was measured at."""
+
+    def __init__(self, path: Path, *, from_step: int) -> None:
+        """Args: the file, existing or not; the step after which its rows are dropped."""
+        self._path = path
+        self._columns = _keep_rows_until(path, from_step)
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        with self._path.open("a", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            if not self._columns:
+                self._columns = ["step", *values]
+                writer.writerow(self._columns)
+            # a run begun by an older version keeps its columns
+            row = {"step": str(step), **{name: f"{value:.9g}" for name, value in values.items()}}
+            writer.writerow([row.get(name, "") for name in self._columns])
 
 
 def draw_preview(preview: Preview, colours: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -105,7 +133,7 @@ def _save_png(path: Path, picture: NDArray[np.uint8]) -> None:
     imsave(path, picture, format="png")
 
 
-def _keep_metrics_until(path: Path, step: int) -> list[str]:
+def _keep_rows_until(path: Path, step: int) -> list[str]:
     """Drop rows after a step, and what a kill or a power cut left of others; returns the names of the columns."""
     lines = _whole_lines(path)
     header = next(csv.reader(lines[:1]), [])
@@ -118,7 +146,7 @@ def _keep_metrics_until(path: Path, step: int) -> list[str]:
 
 
 def _step_of(line: str, *, columns: int) -> float:
-    """The step of a row of metrics; infinite for what is none."""
+    """The step of a row of a table; infinite for what is none."""
     row = line.split(",")
     return int(row[0]) if len(row) == columns and row[0].isdecimal() else float("inf")
 

@@ -4,6 +4,8 @@ So a resumed run goes on exactly as if it had never stopped, without saving any 
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,7 +14,30 @@ from torch import Tensor
 
 from cisfa.config import AugmentationConfig
 
-_STREAMS = {"source": 0, "target": 1, "augmentation of source": 2, "augmentation of target": 3, "method": 4}
+_STREAMS = {
+    "source": 0, "target": 1, "augmentation of source": 2, "augmentation of target": 3, "method": 4,
+    "held out": 5, "few labels": 6, "augmentation of few labels": 7,
+}  # fmt: skip
+
+
+FEWEST_CASES_TO_HOLD_OUT = 4
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of every batch that one of several processes works on.
+
+    Attributes:
+        index: Which of them, from 0.
+        count: How many there are; batches can be divided by it.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    def of(self, batch: Tensor) -> Tensor:
+        """The part of what has a row for each slice of the whole batch."""
+        return batch if self.count == 1 else batch.chunk(self.count)[self.index]
 
 
 class EndlessShuffle:
@@ -22,7 +47,7 @@ class EndlessShuffle:
     """
 
     def __init__(self, count: int, batch_size: int, *, seed: int, domain: str) -> None:
-        """Args: number of slices; slices a step; the run's seed; "source" or "target"."""
+        """Args: number of slices; slices a step; the run's seed; "source", "target" or "few labels"."""
         self._count, self._batch_size = count, batch_size
         self._seed, self._domain = seed, domain
         self._orders: dict[int, np.ndarray[tuple[int], np.dtype[np.int64]]] = {}
@@ -46,8 +71,31 @@ def rng_of_step(seed: int, step: int, purpose: str) -> torch.Generator:
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 
+def held_out_cases(fingerprints: Sequence[str], part: float, *, seed: int) -> list[int]:
+    """Which cases are kept from training, by their places in ascending order.
+
+    A function of the seed and the cases' voxels, whatever the cases are called and in which order they come.
+
+    Args:
+        fingerprints: Of each case.
+        part: Of all cases; at least one is held out, but none at all where part is 0 or there are fewer than four.
+        seed: The run's.
+    """
+    if part == 0 or len(fingerprints) < FEWEST_CASES_TO_HOLD_OUT:
+        return []
+    by_voxels = sorted(range(len(fingerprints)), key=lambda case: fingerprints[case])
+    order = np.random.default_rng([seed, _STREAMS["held out"]]).permutation(len(fingerprints))
+    count = max(1, round(part * len(fingerprints)))
+    return sorted(by_voxels[place] for place in order[:count])
+
+
 def augment(
-    slices: Tensor, labels: Tensor | None, config: AugmentationConfig, rng: torch.Generator
+    slices: Tensor,
+    labels: Tensor | None,
+    config: AugmentationConfig,
+    rng: torch.Generator,
+    *,
+    share: Share = Share(),
 ) -> tuple[Tensor, Tensor | None]:
     """Rotate, scale, shift and change the contrast of each slice at random; labels follow by nearest neighbour.
 
@@ -56,10 +104,13 @@ def augment(
         labels: (batch, rows, columns), or None.
         config: Ranges; what is zero is left out.
         rng: On the CPU.
+        share: Which part of the batch the slices are. Chance is drawn for the whole batch, so that a slice is changed
+            in the same way whatever the number of processes.
     """
+    whole = len(slices) * share.count
     if config.rotation_degrees or config.scaling or config.shift:
-        grid = F.affine_grid(_random_affine(len(slices), config, rng), list(slices.shape), align_corners=False)
-        grid = grid.to(slices.device)
+        matrices = share.of(_random_affine(whole, config, rng))
+        grid = F.affine_grid(matrices, list(slices.shape), align_corners=False).to(slices.device)
         # outside a cropped body there is air: the border's own value, not zero, which is the mean of the body
         slices = F.grid_sample(slices, grid, mode="bilinear", padding_mode="border", align_corners=False)
         if labels is not None:
@@ -67,7 +118,8 @@ def augment(
             moved = F.grid_sample(as_slices, grid, mode="nearest", padding_mode="zeros", align_corners=False)
             labels = moved[:, 0].to(labels.dtype)
     if config.gamma:
-        slices = _random_gamma(slices, config.gamma, rng)
+        exponents = (1 + config.gamma) ** (2 * torch.rand(whole, generator=rng) - 1)
+        slices = with_gamma(slices, share.of(exponents))
     return slices, labels
 
 
@@ -83,8 +135,13 @@ def _random_affine(count: int, config: AugmentationConfig, rng: torch.Generator)
     return torch.stack(rows, dim=1)
 
 
-def _random_gamma(slices: Tensor, strength: float, rng: torch.Generator) -> Tensor:
-    exponent = (1 + strength) ** (2 * torch.rand(len(slices), generator=rng) - 1)
+def with_gamma(slices: Tensor, exponents: Tensor) -> Tensor:
+    """Change the contrast of slices, each within its own range of intensities.
+
+    Args:
+        slices: (batch, 1, rows, columns).
+        exponents: Of each slice, (batch,); below 1 brightens what is in the middle.
+    """
     low, high = slices.amin((1, 2, 3), keepdim=True), slices.amax((1, 2, 3), keepdim=True)
     spread = (high - low).clamp_min(1e-6)
-    return ((slices - low) / spread) ** exponent.to(slices.device)[:, None, None, None] * spread + low
+    return ((slices - low) / spread) ** exponents.to(slices.device)[:, None, None, None] * spread + low

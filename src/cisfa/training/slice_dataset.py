@@ -16,7 +16,7 @@ from cisfa.config import Modality, PreprocessingConfig
 from cisfa.errors import CaseError
 from cisfa.imaging.intensity import guess_modality
 from cisfa.imaging.organs import Organ
-from cisfa.imaging.preprocessing import Preprocessing
+from cisfa.imaging.preprocessing import Preprocessing, SliceFrame
 from cisfa.imaging.volume import LabelMap, Volume
 from cisfa.imaging.volume_files import read_label_map, read_volume
 
@@ -78,6 +78,12 @@ class DomainSlices:
         few = None if self.few is None else self.few.to(device)
         return replace(self, voxels=self.voxels.to(device), labels=labels, few=few)
 
+    def spread(self, most: int) -> "DomainSlices":
+        """At most so many slices, spread evenly over all of them; without few labels."""
+        at = torch.linspace(0, len(self) - 1, min(most, len(self)), dtype=torch.float64).round().long()
+        labels = None if self.labels is None else self.labels[at]
+        return replace(self, voxels=self.voxels[at], labels=labels, slices_of_cases=(), few=None)
+
     def of_cases(self, cases: Sequence[int]) -> "DomainSlices":
         """The slices of some cases of a domain without few labels, by the cases' places, in the order given."""
         ends = np.cumsum(self.slices_of_cases)
@@ -91,7 +97,8 @@ class DomainSlices:
             labels=None if self.labels is None else taken(self.labels),
             modality=self.modality,
             fingerprints=tuple(self.fingerprints[case] for case in cases),
-            label_fingerprints=tuple(self.label_fingerprints[case] for case in cases) if self.label_fingerprints else (),
+            # none where there are no labels
+            label_fingerprints=tuple(self.label_fingerprints[case] for case in cases if self.label_fingerprints),
             slices_of_cases=tuple(self.slices_of_cases[case] for case in cases),
         )
 
@@ -121,12 +128,12 @@ def read_slices(
     """
     if not cases:
         raise CaseError("There are no cases to read.")
-    label_reader = _LabelReader(_classes_of_values(organs))
+    classes = _classes_of_values(organs)
     settled: Modality = modality or guess_modality(read_volume(cases[0].volume).voxels)
     preprocessing = Preprocessing(config, settled)
     slices, fingerprints = [], []
-    labels: list[_ReadLabels] = []
-    few: list[_ReadLabels | None] = []
+    labels: list[_LabelSlices] = []
+    few: list[_LabelSlices | None] = []
     for done, case in enumerate(cases, start=1):
         volume = read_volume(case.volume)
         if modality is None:
@@ -135,8 +142,8 @@ def read_slices(
         slices.append(prepared.voxels.astype(np.float16))
         fingerprints.append(_fingerprint(volume.voxels, "<f4"))
         if case.labels is not None:
-            labels.append(label_reader.read(case.labels, case, preprocessing, prepared.frame))
-        few.append(case.few_labels and label_reader.read(case.few_labels, case, preprocessing, prepared.frame))
+            labels.append(_read_labels(case.labels, case, classes, preprocessing, prepared.frame))
+        few.append(_read_few_labels(case, classes, preprocessing, prepared.frame))
         on_case(done, len(cases))
     _require_distinct(fingerprints, [str(case.volume) for case in cases])
     return DomainSlices(
@@ -146,7 +153,7 @@ def read_slices(
         fingerprints=tuple(fingerprints),
         label_fingerprints=tuple(one.fingerprint for one in labels),
         slices_of_cases=tuple(map(len, slices)),
-        few=_drawn_slices(few, list(map(len, slices)), cases),
+        few=_drawn_slices(few, tuple(map(len, slices))),
     )
 
 
@@ -210,6 +217,58 @@ def _with_meaning(label_map: LabelMap, meaning: Mapping[int, int] | None, name: 
     return LabelMap(table[label_map.voxels], label_map.geometry, label_map.name)
 
 
+@dataclass(frozen=True, eq=False)
+class _LabelSlices:
+    """A case's labels.
+
+    Attributes:
+        classes: Class indices, (slices, rows, columns).
+        fingerprint: SHA-256 of the label map.
+    """
+
+    classes: NDArray[np.unsignedinteger]
+    fingerprint: str
+
+
+def _read_labels(
+    path: Path, case: CaseFiles, classes: dict[int, int], preprocessing: Preprocessing, frame: SliceFrame
+) -> _LabelSlices:
+    """A label map of a case, cut as its volume was."""
+    label_map = _with_meaning(read_label_map(path), case.values, str(path))
+    label_map.geometry.require_same_grid(frame.geometry, ours=str(path), theirs=str(case.volume))
+    in_classes = _as_classes(label_map, classes, str(path))
+    return _LabelSlices(preprocessing.apply_to_labels(in_classes, frame), _fingerprint(label_map.voxels, "<u2"))
+
+
+def _read_few_labels(
+    case: CaseFiles, classes: dict[int, int], preprocessing: Preprocessing, frame: SliceFrame
+) -> _LabelSlices | None:
+    if case.few_labels is None:
+        return None
+    found = _read_labels(case.few_labels, case, classes, preprocessing, frame)
+    if not found.classes.any():
+        raise CaseError(
+            f"What is drawn in {case.few_labels} lies outside of the body or is smaller than a pixel of the slices that"
+            " are learned from. Draw every organ of a slice, or leave this file out."
+        )
+    return found
+
+
+def _drawn_slices(few: Sequence[_LabelSlices | None], slices_of_cases: Sequence[int]) -> FewLabels | None:
+    """The slices with any drawn pixel; None where no case has few labels."""
+    at, labels = [], []
+    begins = np.cumsum([0, *slices_of_cases[:-1]])
+    for begin, case in zip(begins, few, strict=True):
+        if case is not None:
+            drawn = np.flatnonzero(case.classes.any(axis=(1, 2)))
+            at.append(begin + drawn)
+            labels.append(case.classes[drawn])
+    if not labels:
+        return None
+    fingerprints = tuple("" if case is None else case.fingerprint for case in few)
+    return FewLabels(torch.from_numpy(np.concatenate(at)), torch.from_numpy(np.concatenate(labels)), fingerprints)
+
+
 def _as_classes(label_map: LabelMap, classes: dict[int, int], name: str) -> LabelMap:
     """The label map with class indices for label values."""
     values = np.unique(label_map.voxels)
@@ -221,7 +280,10 @@ def _as_classes(label_map: LabelMap, classes: dict[int, int], name: str) -> Labe
             ' --set organs={"1":"liver",...}, or in a dataset.json beside the folders, or remove it.'
         )
     if not values.any():
-        raise CaseError(f"{name} holds no organ at all, only background (organs have {known}). Remove this case.")
+        raise CaseError(
+            f"{name} holds no organ at all, only background (organs have {known}). Draw them, or take it out of the"
+            " cases."
+        )
     table: NDArray[np.uint8] = np.zeros(int(values.max()) + 1, dtype=np.uint8)
     for value in values:
         table[value] = classes[int(value)]

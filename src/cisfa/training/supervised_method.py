@@ -11,21 +11,30 @@ from cisfa.networks.segmenter import Segmenter
 from cisfa.training.method import Batch, Preview
 from cisfa.training.optimisers import adam, descend
 from cisfa.training.precision import autocast_for
+from cisfa.training.processes import Alone, Processes
 
 
 class SupervisedMethod:
     """Dice on labelled slices.
 
     On source cases it is "without adaptation" (``source-only``), the floor; on labelled cases of the target's own
-    domain it is the ceiling (``supervised``).
+    domain it is the ceiling (``supervised``). With few labels, source-only learns from the drawn target slices too.
     """
 
     def __init__(
-        self, config: TrainingConfig, *, classes: int, target_range: tuple[float, float], device: torch.device
+        self,
+        config: TrainingConfig,
+        *,
+        classes: int,
+        target_range: tuple[float, float],
+        device: torch.device,
+        processes: Processes | None = None,
     ) -> None:
         """Build the segmenter with the global torch seed; the arguments are those of every method."""
         del target_range  # nothing is synthesised
+        self.processes = processes or Alone(device)
         self.autocast = autocast_for(config.optimiser, device)
+        self.few_labels_weight = config.few_labels.weight
         self.segmenter = Segmenter(classes=classes, width=config.networks.segmenter_width)
         self.segmenter.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.networks: dict[str, nn.Module] = {"segmenter": self.segmenter}
@@ -36,9 +45,19 @@ class SupervisedMethod:
         del rng
         with self.autocast():
             logits = self.segmenter(batch.source)
-        loss = dice_loss(logits.float(), batch.labels)
-        norm = descend(loss, self.optimisers["segmenter"])
-        return {"dice": loss.detach(), "gradient of segmenter": norm}
+        losses = {"dice": dice_loss(logits.float(), batch.labels, over_all=self.processes.sum)}
+        loss = losses["dice"]
+        if batch.few is not None and batch.few_labels is not None:
+            with self.autocast():
+                few_logits = self.segmenter(batch.few)
+            losses["few labels dice"] = dice_loss(few_logits.float(), batch.few_labels, over_all=self.processes.sum)
+            loss = loss + self.few_labels_weight * losses["few labels dice"]
+        losses["gradient of segmenter"] = descend(loss, self.optimisers["segmenter"], self.processes)
+        return {name: value.detach() for name, value in losses.items()}
+
+    def translate(self, source: Tensor) -> Tensor:
+        """The slices as they are, since nothing is synthesised."""
+        return source
 
     def preview(self, batch: Batch) -> Preview:
         """Source with its labels, and source and target with the prediction on them."""

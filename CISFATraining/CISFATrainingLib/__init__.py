@@ -1,0 +1,1 @@
+"""What the module CISFATraining is made of."""

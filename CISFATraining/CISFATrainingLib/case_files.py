@@ -1,0 +1,34 @@
+"""The files of cases that came from a scene: kept as long as a list or a run needs them."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from cisfa.cases.case_list import CaseList, ListedCase, read_case_list
+from cisfa.errors import CisfaError
+from cisfa_slicer.data_folder import data_folder
+from cisfa_slicer.run_companion import SUFFIX
+from cisfa_slicer.settings import RUN_FOLDER
+from CISFATrainingLib.scene_cases import case_folder
+
+
+def delete_unused(removed: Iterable[ListedCase], kept: CaseList) -> None:
+    """Delete the files of cases that were taken out of the list, where this module wrote them and no run needs them.
+
+    Patients' volumes must not pile up in a folder that nobody looks into.
+    """
+    ours = {case.volume.parent for case in removed if case.volume.parent.parent == case_folder()}
+    if not ours:
+        return
+    needed = set(_folders(kept))
+    for path in data_folder("runs", RUN_FOLDER).glob(f"*{SUFFIX}/cases.json"):
+        try:
+            needed |= set(_folders(read_case_list(path)))
+        except CisfaError:
+            return  # a list that cannot be read may name any of them
+    for folder in ours - needed:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folders(cases: CaseList) -> Iterable[Path]:
+    return (case.volume.parent for case in (*cases.source, *cases.target))
