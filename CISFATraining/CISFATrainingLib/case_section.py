@@ -43,6 +43,7 @@ class CaseSection:
         self._connect_domain("target", ui.targetTable, (ui.addTargetFolderButton, ui.addTargetFilesButton))
         self._on_click(ui.removeSourceButton, lambda: self._remove("source"))
         self._on_click(ui.removeTargetButton, lambda: self._remove("target"))
+        self._on_click(ui.fewLabelsButton, self._choose_drawn_slices)
         self._on_click(ui.addSceneSourceButton, lambda: self._add_pair("source"))
         self._on_click(ui.addSceneTargetButton, lambda: self._add_pair("target"))
         self._on_click(ui.addAllSceneButton, self._add_all_of_scene)
@@ -118,6 +119,19 @@ class CaseSection:
         removed = self._store.remove(domain, names)
         delete_unused(removed, self._store.cases)
         self._say(_("{count} removed from the list.").format(count=len(removed)))
+
+    def _choose_drawn_slices(self) -> None:
+        names = self._tables["target"].selected
+        if len(names) != 1:
+            self._say(_("Select the one target case that the drawn slices belong to first."))
+            return
+        path = qt.QFileDialog.getOpenFileName(
+            slicer.util.mainWindow(), _("Drawn slices (Cancel takes them away)"), qt.QDir.homePath(), _VOLUMES
+        )
+        drawn = ListedCase(names[0], Path(), few_labels=Path(path)) if path else None
+        self._store.set_few_labels(names[0], drawn)
+        self._say(_("Drawn slices added; they are used only when you say so under Train.") if path else "")
+        self._inspection.look()
 
     def _load(self) -> None:
         path = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), _("Load"), qt.QDir.homePath(), _LISTS)

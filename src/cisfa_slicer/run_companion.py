@@ -46,8 +46,18 @@ class RunCompanion:
 
     @property
     def exists(self) -> bool:
-        """True when the run was started on this computer, or has been readied for it."""
+        """True when there is such a folder; that of a run brought back from elsewhere holds scores at most."""
         return self.path.is_dir()
+
+    @property
+    def knows_start(self) -> bool:
+        """True when the run was started on this computer, or has been readied for it."""
+        return self._launch.is_file() or self.cases.is_file()
+
+    @property
+    def launch(self) -> Path:
+        """The file that tells how the run was last started."""
+        return self._launch
 
     def make(self) -> None:
         """Make the folder.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cisfa.errors import CisfaError
+from cisfa.runs.run_files import CHECKPOINTS, CONFIG, DATA, ENVIRONMENT, PREVIEWS, STATE, TRAINED, VALIDATION
 from cisfa.runs.run_state import RunState, Status
 from cisfa.runs.run_summary import RunSummary, is_run, summarise
 from cisfa_slicer.data_folder import data_folder
@@ -22,6 +23,8 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _LONGEST_NAME = 80
 # a process that has not said anything after this long says nothing any more
 _LONGEST_START_S = 600.0
+# times of change and sizes of a run's files
+_Signature = tuple[tuple[int, int], ...]
 
 
 class RunLibraryError(CisfaError):
@@ -36,11 +39,13 @@ class Run:
         summary: What its folder tells; its state as this computer knows it.
         is_local: True when it is (or was) trained on this computer.
         trouble: Why it failed, as its process said it; may name cases, so it is for the screen alone.
+        begun: When its process last began, in seconds since 1970; 0 while unknown.
     """
 
     summary: RunSummary
     is_local: bool
     trouble: str = ""
+    begun: float = 0.0
 
     @property
     def path(self) -> Path:
@@ -56,27 +61,34 @@ class Run:
 class RunLibrary:
     """The run folder."""
 
+    def __init__(self) -> None:
+        """Look at nothing yet."""
+        self._seen: dict[Path, tuple[_Signature, Run]] = {}
+
     @property
     def folder(self) -> Path:
         """Where runs are kept, as the user's settings say; it need not exist yet."""
         return data_folder("runs", RUN_FOLDER)
 
     def runs(self) -> tuple[Run, ...]:
-        """All runs, the latest first.
+        """All runs, the latest first; of those of which nothing was written since the last call, nothing is read.
 
         Raises:
             RunLibraryError: The folder cannot be read.
         """
-        found = [self.look_at(path) for path in self._folders()]
-        return tuple(sorted(found, key=_age, reverse=True))
+        seen = {path: self._seen_or_new(path) for path in self._folders()}
+        self._seen = seen
+        return tuple(sorted((run for _, run in seen.values()), key=lambda run: run.begun, reverse=True))
 
     def look_at(self, path: Path) -> Run:
         """One run, as it is now."""
         companion = RunCompanion(path)
-        summary = summarise(path, is_local=companion.exists)
-        state = _with_process(summary.state, companion) if companion.exists else summary.state
+        is_local = companion.knows_start
+        summary = summarise(path, is_local=is_local)
+        state = _with_process(summary.state, companion) if is_local else summary.state
         trouble = companion.last_error() if state.status is Status.FAILED else ""
-        return Run(replace(summary, state=state), companion.exists, trouble)
+        begun = max(companion.read_launch().started, summary.started.timestamp() if summary.started else 0.0)
+        return Run(replace(summary, state=state), is_local, trouble, begun)
 
     def new_folder(self, name: str) -> Path:
         """Where a new run is to go: a folder that is not there, in a name that every system can have.
@@ -119,14 +131,22 @@ class RunLibrary:
             ) from error
         return target
 
+    def require_removable(self, path: Path) -> None:
+        """Say no before anybody is asked whether to delete a run that is being trained.
+
+        Raises:
+            RunLibraryError: It is.
+        """
+        if self.look_at(path).state.status.is_active:
+            raise RunLibraryError(f"{path.name} is being trained. Stop it first, then delete it.")
+
     def remove(self, path: Path) -> None:
         """Delete a run with its checkpoints, and what belongs to it on this computer.
 
         Raises:
             RunLibraryError: It is being trained, or cannot be deleted.
         """
-        if self.look_at(path).state.status.is_active:
-            raise RunLibraryError(f"{path.name} is being trained. Stop it first, then delete it.")
+        self.require_removable(path)
         try:
             for folder in (path, RunCompanion(path).path):
                 if folder.exists():
@@ -135,6 +155,14 @@ class RunLibrary:
             raise RunLibraryError(
                 f"{path.name} cannot be deleted: {error.strerror or error}. Close what has its files open."
             ) from error
+
+    def _seen_or_new(self, path: Path) -> "tuple[_Signature, Run]":
+        signature = _signature(path)
+        then, run = self._seen.get(path, (None, None))
+        # whether a process lives is written nowhere
+        if run is None or signature != then or run.state.status.is_active:
+            return signature, self.look_at(path)
+        return signature, run
 
     def _folders(self) -> list[Path]:
         if not self.folder.is_dir():
@@ -163,7 +191,16 @@ def _with_process(state: RunState, companion: RunCompanion) -> RunState:
     return replace(state, status=Status.FAILED, reason="Its process ended before it could begin.")
 
 
-def _age(run: Run) -> float:
-    launched = RunCompanion(run.path).read_launch().started
-    started = run.summary.started.timestamp() if run.summary.started else 0.0
-    return max(launched, started)
+def _signature(path: Path) -> _Signature:
+    """Changes whenever something is written that is told of a run."""
+    companion = RunCompanion(path)
+    inside = (STATE, CONFIG, DATA, ENVIRONMENT, TRAINED, VALIDATION, CHECKPOINTS, PREVIEWS)
+    places = (path, *(path / name for name in inside), companion.launch, companion.log, companion.cases)
+    found = []
+    for place in places:
+        try:
+            stat = os.stat(place)
+            found.append((stat.st_mtime_ns, stat.st_size))
+        except OSError:
+            found.append((0, -1))
+    return tuple(found)

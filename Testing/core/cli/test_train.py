@@ -82,7 +82,12 @@ def notices(events: list[Event]) -> list[str]:
 def test_training_says_what_it_reads_does_and_leaves(study: Path) -> None:
     events = run(study, *SETTINGS)
     assert events[-1] == Finished((str(study / "run"),))
-    assert notices(events) == ["source: 2 cases, 8 slices, read as CT.", "target: 2 cases, 8 slices, read as MR."]
+    assert notices(events) == [
+        "source: 2 cases, 8 slices, read as CT.",
+        "target: 2 cases, 8 slices, read as MR.",
+        "No source case is held out: with 2 source cases none can be spared (from 4 on one is). So validation measures"
+        " agreement alone, no Dice.",
+    ]
     stages = dict.fromkeys(event.stage for event in events if isinstance(event, Progress))
     assert list(stages) == ["reading source cases", "reading target cases", "training"]
     assert [event.step for event in events if isinstance(event, Metric)] == [2, 4]

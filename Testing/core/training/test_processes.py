@@ -26,7 +26,8 @@ from cisfa.runs.run_state import Status, read_state
 from cisfa.training import processes as processes_module
 from cisfa.training import trainer
 from cisfa.training.checkpoint import latest_checkpoint
-from cisfa.training.join_processes import is_one_of_several, join_processes
+from cisfa.training.join_processes import join_processes
+from cisfa.training.launch_variables import is_one_of_several
 from cisfa.training.methods import method_named
 from cisfa.training.optimisers import descend
 from cisfa.training.processes import Alone, Processes
@@ -54,6 +55,7 @@ RECIPES = {
     "few labels": ("few_labels.weight=0.5", "feature_contrast.combination=off"),
     "source-only": ("method=source-only", "few_labels.weight=0.5"),
 }
+IN_FLOAT32 = ("sum", "source-only")
 
 
 def recipe(name: str) -> TrainingConfig:
@@ -108,6 +110,10 @@ def in_double() -> Iterator[None]:
 @contextmanager
 def in_single() -> Iterator[None]:
     yield
+
+
+def losses_in(values: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if not name.startswith("gradient")}
 
 
 def outcome(work: Callable[[], Any]) -> tuple[str, str]:
@@ -225,7 +231,8 @@ def work(data: Path, out: Path) -> None:
         found: dict[str, Any] = {"collectives": work_on_collectives(processes)}
         found["agreement"] = work_on_agreement(processes)
         for name in RECIPES:
-            found[name] = train_steps(recipe(name), processes)
+            if name in IN_FLOAT32:
+                found[name] = train_steps(recipe(name), processes)
             found[f"{name}, exact"] = train_steps(recipe(name), processes, exact=True)
         found["runs"] = work_on_runs(processes, data, out)
         torch.save(found, out / f"{processes.share.index}.pt")
@@ -293,18 +300,21 @@ def test_many_tensors_go_in_few_messages(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("name", RECIPES)
 def test_two_processes_train_as_one_does(two: Any, name: str) -> None:
     alone = train_steps(recipe(name), Alone(CPU), exact=True)
-    for found in two[0]:
-        torch.testing.assert_close(found[f"{name}, exact"], alone, rtol=1e-8, atol=1e-10)
     assert len(alone["losses"]) == STEPS
+    for found in (one[f"{name}, exact"] for one in two[0]):
+        torch.testing.assert_close(found["losses"], alone["losses"], rtol=1e-8, atol=1e-10)
+        # biases before a normalisation have no gradient, and of its rounding error Adam makes a step of its own
+        torch.testing.assert_close(found["weights"], alone["weights"], rtol=1e-8, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", IN_FLOAT32)
 def test_in_float32_they_differ_by_rounding_alone(two: Any, name: str) -> None:
     alone = train_steps(recipe(name), Alone(CPU))
     for found in two[0]:
-        torch.testing.assert_close(found[name]["losses"][0], alone["losses"][0], rtol=2e-5, atol=1e-6)
-        # Adam makes as large a step of a rounding error as of any other gradient, where the true one is zero
-        torch.testing.assert_close(found[name]["losses"], alone["losses"], rtol=0.05, atol=1e-3)
+        torch.testing.assert_close(found[name]["losses"][0], alone["losses"][0], rtol=1e-4, atol=1e-6)
+        for ours, theirs in zip(found[name]["losses"], alone["losses"], strict=True):
+            # Adam makes as large a step of a rounding error as of any gradient, where the true one is zero
+            torch.testing.assert_close(losses_in(ours), losses_in(theirs), rtol=0.01, atol=1e-4)
     ours, theirs = (one[name]["weights"] for one in two[0])
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 

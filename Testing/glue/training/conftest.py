@@ -1,8 +1,13 @@
 """The module CISFA Training in the host, with folders of its own."""
 
+import sys
 from pathlib import Path
 
 import pytest
+
+HERE = Path(__file__).parent
+if str(HERE) not in sys.path:
+    sys.path.append(str(HERE))
 
 
 @pytest.fixture(autouse=True)
@@ -27,3 +32,15 @@ def training(host, root: Path):
 def tabs(training):
     """The widgets of all tabs by name."""
     return training.ui
+
+
+@pytest.fixture
+def job_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Let jobs and runs execute a script instead of the real command."""
+    from stand_ins import python_that_does
+
+    def use(script: str) -> None:
+        python = python_that_does(script, tmp_path)
+        monkeypatch.setattr("cisfa_slicer.run_launcher.find_interpreter", lambda external="": python)
+
+    return use

@@ -43,3 +43,29 @@ def touch(*paths: Path) -> None:
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
+
+
+# a `cisfa check` that looks into no file: every case is 180 x 192 x 36, and has the segments that the list names
+CHECK = """
+cases = json.loads(Path(argument("--cases")).read_text(encoding="utf-8"))
+found = []
+for domain in ("source", "target"):
+    for case in cases[domain]:
+        segments = [{"segment": s, "voxels": 100, "is_listed": True} for s in case.get("segments", [])]
+        found.append({"domain": domain, "name": case["name"], "shape": [36, 192, 180], "slices": 36,
+                      "spacing_mm": [3.0, 1.25, 1.5], "modality": "CT" if domain == "source" else "MR",
+                      "has_labels": bool(segments), "segments": segments})
+        say("progress", stage="looking", fraction=0.5)
+report = {"schema": 1, "cases": found, "findings": FINDINGS, "estimate": None}
+Path(argument("--report")).write_text(json.dumps(report), encoding="utf-8")
+if any(finding["severity"] == "error" for finding in FINDINGS):
+    say("failed", message="The cases cannot be trained with.")
+    sys.exit(2)
+say("finished", outputs=[])
+"""
+
+
+def check_that_finds(*findings: tuple[str, str]) -> str:
+    """The script of a check, with findings of (severity, message)."""
+    listed = [{"severity": severity, "message": message} for severity, message in findings]
+    return f"FINDINGS = {listed!r}\n{CHECK}"

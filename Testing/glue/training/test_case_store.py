@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from CISFATrainingLib.case_store import CaseStore
-from panel_steps import facts, report, unnamed
 
 from cisfa.cases.case_list import ListedCase, read_case_list
 from cisfa.imaging.segments import Segment
+from CISFATrainingLib.case_store import CaseStore
+from panel_steps import facts, report, unnamed
 
 
 @pytest.fixture

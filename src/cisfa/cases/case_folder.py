@@ -1,7 +1,7 @@
 """Finding the cases of a domain in a folder: ``images``/``labels``, or nnU-Net's ``imagesTr``/``labelsTr``."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def labelled_cases(folder: Path) -> list[CaseFiles]:
     missing = sorted(name for name in names.values() if name not in labels)
     if missing:
         raise CaseError(
-            f"{labels_folder} lacks the label maps of {_some(missing)}. Add them, or take the volumes out of {folder}."
+            f"{labels_folder} lacks the label maps of {some_of(missing)}. Add them, or take the volumes out of {folder}."
         )
     return [CaseFiles(names[stem], path, labels[names[stem]]) for stem, path in volumes.items()]
 
@@ -104,7 +104,7 @@ def require_different_patients(
     shared = sorted({case.name for case in source} & {case.name for case in target})
     if shared and not names_may_repeat:
         raise CaseError(
-            f"Source and target both hold {_some(shared)}. One patient must not be in both domains, since the scores"
+            f"Source and target both hold {some_of(shared)}. One patient must not be in both domains, since the scores"
             " would flatter. Take them out of one, or pass --same-names-differ when they are different patients."
         )
 
@@ -161,6 +161,7 @@ def _require_single_channel(images: Path, volumes: dict[str, Path]) -> None:
             )
 
 
-def _some(names: list[str], limit: int = 5) -> str:
+def some_of(names: Sequence[str], limit: int = 5) -> str:
+    """The first few names, and how many more there are: "a, b and 3 more"."""
     rest = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + rest

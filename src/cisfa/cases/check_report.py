@@ -24,11 +24,11 @@ Plane = Literal["axial", "coronal", "sagittal"]
 
 @dataclass(frozen=True)
 class FoundSegment:
-    """One value that a label map holds.
+    """One value that a label map holds, or should hold.
 
     Attributes:
         segment: What it means, as the list of cases or the file itself names it; "label 3" where neither does.
-        voxels: How many voxels have it.
+        voxels: How many voxels have it; 0 for a value that is named and not there.
         is_listed: True when the list of cases names this value of the case.
     """
 
@@ -76,7 +76,7 @@ class CaseFacts:
         fingerprint: SHA-256 of its voxels, as runs record it; the same for two copies of one volume.
         has_labels: True when the list names a label map that training reads: a source case's ``labels``, a target
             case's ``few_labels``.
-        segments: The values of that label map, by rising value; background is left out.
+        segments: What the list names of this case, found or not, and what else that label map holds, by rising value.
         labelled_slices: Number of slices in the training's plane on which that label map holds anything.
         thumbnail: Path of a picture of its middle slice, or of the one with most labels; None without a cache.
     """
@@ -124,11 +124,12 @@ class Estimate:
     Attributes:
         device: Where, in words: "a CPU (8 threads)", the name of a graphics card.
         steps: Optimiser updates until the schedule's end.
-        step_s: Seconds of one step; None when it could not be found out.
+        step_s: Seconds of one step, with its share of the validations; None when it could not be found out.
         time_basis: How that is known: "measured" with these settings, "extrapolated" from smaller slices, "unknown".
         memory_mib: Memory needed on the device, with the slices of all cases.
         memory_basis: "measured" on the device, or "computed" from networks' and slices' sizes.
         free_memory_mib: Memory free there now; None where the system does not tell.
+        total_memory_mib: All memory there; None likewise.
         disk_mib: What the run's folder grows to.
         free_disk_mib: Free space where the run would be written; None when no place was named.
     """
@@ -140,6 +141,7 @@ class Estimate:
     memory_mib: float
     memory_basis: Literal["measured", "computed"]
     free_memory_mib: float | None
+    total_memory_mib: float | None
     disk_mib: float
     free_disk_mib: float | None
 
@@ -162,6 +164,11 @@ class CheckReport:
     cases: tuple[CaseFacts, ...] = ()
     findings: tuple[Finding, ...] = ()
     estimate: Estimate | None = None
+
+    @property
+    def has_errors(self) -> bool:
+        """True when something has to be mended before a training can start."""
+        return bool(self.errors)
 
     @property
     def errors(self) -> tuple[Finding, ...]:

@@ -110,13 +110,15 @@ def _processes_to_start(arguments: argparse.Namespace) -> int:
         DeviceError: There are too few graphics cards.
     """
     from cisfa.errors import ConfigError, DeviceError
-    from cisfa.training.join_processes import card_count, is_one_of_several
+    from cisfa.training.launch_variables import is_one_of_several
 
     if is_one_of_several(os.environ):
         raise ConfigError("torchrun has started several processes already: leave out --processes.")
     wanted: int = arguments.processes
     if wanted == 1 or (wanted > 1 and arguments.device == "cpu"):
         return wanted
+    from cisfa.training.join_processes import card_count
+
     cards = card_count()
     if wanted == 0:
         if cards < 2 or arguments.device in ("cpu", "mps"):

@@ -43,11 +43,12 @@ trap ask_to_pause USR1
 
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 port=$((20000 + SLURM_JOB_ID % 20000))
-# torchrun on each computer: all meet at the first one, and each starts a process for each of its graphics cards
+# torchrun on each computer: all meet at the first one, and each starts a process for each of its graphics cards;
+# without the -- it would take --run for an option of its own
 srun --kill-on-bad-exit=1 {python} -m torch.distributed.run \\
     --nnodes={nodes} --nproc-per-node={gpus} --max-restarts=0 \\
     --rdzv-backend=c10d --rdzv-id="$SLURM_JOB_ID" --rdzv-endpoint="$first:$port" \\
-    -m cisfa train "${{words[@]}}" &
+    -m -- cisfa train "${{words[@]}}" &
 training=$!
 # a signal ends a wait before the training ends
 while true; do

@@ -1,7 +1,7 @@
 """How the processes of one training find each other, and which graphics card each of them takes."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -10,10 +10,9 @@ import torch.distributed as dist
 from cisfa.errors import DeviceError
 from cisfa.events import Report
 from cisfa.inference.device import DeviceChoice, choose_device
+from cisfa.training.launch_variables import is_one_of_several
 from cisfa.training.processes import LONGEST_WAIT, Alone, Group, Processes, connected
 from cisfa.training.sampling import Share
-
-_NEEDED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 @contextmanager
@@ -38,11 +37,6 @@ def join_processes(choice: DeviceChoice, report: Report) -> Iterator[Processes]:
         yield Group(device, share)
     finally:
         dist.destroy_process_group()
-
-
-def is_one_of_several(environment: Mapping[str, str]) -> bool:
-    """Whether a process with these variables was started by torchrun, or in its way, with others."""
-    return all(name in environment for name in _NEEDED) and int(environment["WORLD_SIZE"]) > 1
 
 
 def card_count() -> int:

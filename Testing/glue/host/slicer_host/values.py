@@ -60,7 +60,7 @@ def _converted(value: Any, wanted: Any) -> Any:
     kinds = typing.get_args(wanted) if typing.get_origin(wanted) in (typing.Union, types.UnionType) else (wanted,)
     number = isinstance(value, int) and not isinstance(value, bool)
     for kind in kinds:
-        if not isinstance(kind, type) or kind is object or typing.get_origin(kind) is not None:
+        if kind is typing.Any or not isinstance(kind, type) or kind is object or typing.get_origin(kind) is not None:
             return value  # a kind that says nothing
         if number and issubclass(kind, enum.Enum):
             return kind(int(value))

@@ -8,6 +8,7 @@ stands in ``special_members``.
 import enum
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -46,7 +47,7 @@ class WrappedClass(type):
     def __new__(meta, name: str, bases: tuple[type, ...], members: dict[str, Any]) -> type:
         made = super().__new__(meta, name, bases, members)
         made._is_derived = "_api" not in members
-        overridden = made._api.callables.intersection(members) if made._is_derived else ()
+        overridden = made._api.callables.intersection(members) - {"eventFilter"} if made._is_derived else ()
         if overridden:
             raise NotImplementedError(f"This host's Qt would not call {name}.{', '.join(overridden)}.")
         return made
@@ -67,7 +68,12 @@ class Wrapped(metaclass=WrappedClass):
     def __init__(self, *given: Any) -> None:
         if self._native_class is None:
             raise HostError(f"{self._api.name} cannot be made from Python.")
-        take_native(self, call(self._native_class, self._api.name, given))
+        native_class = self._native_class
+        if self._is_derived and hasattr(type(self), "eventFilter"):
+            native_class = filtering(native_class)
+        take_native(self, call(native_class, self._api.name, given))
+        if native_class is not self._native_class:
+            self._native.owner = weakref.ref(self)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -90,6 +96,20 @@ class Wrapped(metaclass=WrappedClass):
 
     def __repr__(self) -> str:
         return f"{self._api.name.split('.')[-1]} ({type(self._native).__name__} at: {id(self._native):#x})"
+
+
+@cache
+def filtering(native: type) -> type:
+    """The class with Python's eventFilter in place of Qt's; with PythonQt, Qt calls what a derived class has of these."""
+
+    class Filtering(native):
+        owner: Callable[[], Any] = staticmethod(lambda: None)
+
+        def eventFilter(self, watched: Any, event: Any) -> bool:
+            owner = self.owner()
+            return owner is not None and bool(owner.eventFilter(wrapped(watched), wrapped(event)))
+
+    return Filtering
 
 
 def take_native(wrapper: Wrapped, native: Any) -> Wrapped:
@@ -152,11 +172,29 @@ def make_class(full_name: str, native: type) -> type:
     listed = [full_name, *(f"{space}.{base.__name__}" for base in native.__mro__ for space in ("qt", "ctk", "slicer"))]
     nearest = next((name for name in listed if name in class_names()), full_name)
     members = {
-        "_api": sorted_by_kind(class_api(nearest), native),
+        "_api": with_seen(sorted_by_kind(class_api(nearest), native), native),
         "_native_class": native,
         "__module__": full_name.split(".")[0],
     }
     return WrappedClass(full_name.split(".")[-1], (Wrapped,), members)
+
+
+# members that the list, made from classes and not from objects, lacks; seen in Slicer 5.8.1 by hand
+_OF_EVENTS = {"type", "accept", "ignore", "isAccepted"}
+_OF_DROPS = {*_OF_EVENTS, "mimeData", "acceptProposedAction"}
+_SEEN = {
+    "QEvent": _OF_EVENTS,
+    "QDragEnterEvent": _OF_DROPS,
+    "QDragMoveEvent": _OF_DROPS,
+    "QDropEvent": _OF_DROPS,
+    "QMimeData": {"hasUrls", "urls", "setUrls"},
+}
+
+
+def with_seen(api: ClassApi, native: type) -> ClassApi:
+    """The entry of a class with what was seen of it, or of the nearest class that it derives from."""
+    seen = next((_SEEN[base.__name__] for base in native.__mro__ if base.__name__ in _SEEN), None)
+    return replace(api, callables=api.callables | seen) if seen else api
 
 
 def sorted_by_kind(api: ClassApi, native: type) -> ClassApi:
