@@ -49,6 +49,13 @@ class CaseStore:
         """True when there is a case that nobody has looked at."""
         return any(self.facts_of(domain, case) is None for domain in _DOMAINS for case in self.of(domain))
 
+    def names(self) -> set[str]:
+        """What tells whose the cases are: their names, and their files with every folder on the way."""
+        cases = (*self._cases.source, *self._cases.target)
+        paths = {path for case in cases for path in (case.volume, case.labels, case.few_labels) if path is not None}
+        found = {case.name for case in cases} | {str(path) for path in paths}
+        return found | {path.name for path in paths} | {str(path.parent) for path in paths}
+
     def restore(self) -> None:
         """Take up the list of the last sitting; one that cannot be read is left where it is."""
         if self._working_file.is_file():

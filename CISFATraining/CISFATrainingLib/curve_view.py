@@ -82,6 +82,7 @@ class CurveView:
         plot = self._chosen
         for widget in (self._widgets.selector, self._widgets.save_button):
             widget.enabled = plot is not None
+        self._widgets.smoothing.enabled = plot is not None and plot.is_noisy
         self._size = self._present_size()
         if plot is None:
             self._picture.clear(_("No curves yet: they come with the first steps."))
@@ -91,11 +92,14 @@ class CurveView:
             title=plot.title,
             y_title=plot.y_title,
             is_log=bool(self._widgets.log_box.checked),
-            smoothing=self._widgets.smoothing.value / 100,
+            smoothing=self._widgets.smoothing.value / 100 if plot.is_noisy else 0.0,
         )
 
     def _save(self) -> None:
-        name = "".join(sign if sign.isalnum() else " " for sign in self._chosen.title if self._chosen)
+        plot = self._chosen
+        if plot is None:
+            return
+        name = "".join(sign if sign.isalnum() else " " for sign in plot.title)
         place = str(Path(qt.QDir.homePath()) / f"{' '.join(name.split())}.png")
         path = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), _("Save picture"), place, "PNG (*.png)")
         if path:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from slicer.i18n import tr as _
 
 from cisfa.cases.check_report import CheckReport, Estimate, Finding
+from CISFATrainingLib.run_words import duration
 
 _ERROR, _WARNING, _GOOD = "#b00020", "#a06000", "#1b7a3d"
 
@@ -27,18 +28,6 @@ def findings_as_html(report: CheckReport) -> str:
     return "".join(parts)
 
 
-def duration_in_words(seconds: float) -> str:
-    """How long something takes: "about 3 h 20 min"."""
-    if seconds < 90:
-        return _("about {count} s").format(count=max(1, round(seconds)))
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return _("about {count} min").format(count=minutes)
-    if minutes < 48 * 60:
-        return _("about {hours} h {minutes} min").format(hours=minutes // 60, minutes=minutes % 60)
-    return _("about {count} days").format(count=round(minutes / 60 / 24))
-
-
 def _finding(finding: Finding, colour: str, word: str) -> str:
     return f'<p><b style="color: {colour}">{html.escape(word)}:</b> {html.escape(finding.message)}</p>'
 
@@ -48,7 +37,7 @@ def _lines(estimate: Estimate) -> Iterator[tuple[str, str]]:
     yield _("Steps"), f"{estimate.steps}"
     if estimate.total_s is not None:
         how = {"measured": _("measured"), "extrapolated": _("from smaller slices")}.get(estimate.time_basis, "")
-        yield _("Time"), f"{duration_in_words(estimate.total_s)} ({how}, {estimate.step_s:.2g} s a step)"
+        yield _("Time"), f"{duration(estimate.total_s)} ({how}, {estimate.step_s:.2g} s a step)"
     yield _("Memory"), _of_free(estimate.memory_mib, estimate.free_memory_mib)
     yield _("Disk"), _of_free(estimate.disk_mib, estimate.free_disk_mib)
 

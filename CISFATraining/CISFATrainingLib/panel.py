@@ -8,14 +8,15 @@ from slicer.i18n import tr as _
 
 from cisfa.cases.case_list import CaseList
 from cisfa.config import TrainingConfig
-from cisfa_slicer.log_view import LogView
+from cisfa_slicer.log_view import LogView, node_names
 from cisfa_slicer.run_launcher import interpreter_of_settings
 from cisfa_slicer.setting_fields import bind_path_field
 from cisfa_slicer.settings import CASE_FOLDER, EXTERNAL_PYTHON, RUN_FOLDER, WHEEL_FOLDER
 from CISFATrainingLib.case_inspection import CaseInspection
 from CISFATrainingLib.case_section import CaseSection
 from CISFATrainingLib.organ_section import OrganSection
-from CISFATrainingLib.run_section import RunSection, RunServices
+from CISFATrainingLib.run_section import RunSection
+from CISFATrainingLib.run_services import RunServices
 from CISFATrainingLib.start_section import StartSection, StartServices
 from CISFATrainingLib.training_logic import TrainingLogic
 
@@ -33,8 +34,8 @@ class TrainingPanel:
             logic: The cases, the runs and what works on them.
         """
         self._ui, self._logic = ui, logic
-        self._log = LogView(ui.logText)
         store = logic.store
+        self._log = LogView(ui.logText, lambda: node_names() | store.names())
         self._inspection = CaseInspection(store, interpreter_of_settings)
         self.cases = CaseSection(ui, store, self._inspection, self._log.add)
         self.organs = OrganSection(ui, store, self._log.add)

@@ -81,7 +81,7 @@ def _caption(run: Run) -> str:
     """What the columns are, and the colours of the outlines."""
     words = _("Columns: source with its labels | synthetic | target, with the outlines that the segmenter finds.")
     if run.summary.config is not None and run.summary.config.method != "cisfa":
-        words = _("Columns: source with its labels | source | target, with the outlines that the segmenter finds.")
+        words = _("Columns: source with its labels | source and target with the outlines that the segmenter finds.")
     organs = run.summary.data.organs if run.summary.data else ()
     legend = [
         f'<span style="color: rgb({red}, {green}, {blue})">■</span>&nbsp;{html.escape(organ.name)}'

@@ -11,6 +11,7 @@ from cisfa.runs.run_files import METRICS, VALIDATION
 from CISFATrainingLib.curve_plot import Curve, colour_of
 
 _GRADIENT, _DICE = "gradient of ", "dice "
+_SCORE_TITLES = {"dice": "Dice"}
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,14 @@ class Plot:
         title: For the list and above the picture.
         y_title: Beside the axis of values.
         curves: In the legend's order.
+        is_noisy: True for what is measured at single steps; scores are measured rarely, and smoothing would shift them.
     """
 
     key: str
     title: str
     y_title: str
     curves: tuple[Curve, ...]
+    is_noisy: bool = True
 
 
 class RunCurves:
@@ -56,9 +59,9 @@ def plots_of_run(curves: RunCurves) -> list[Plot]:
     organs = [name for name in curves.validation.values if name.startswith(_DICE)]
     groups = (
         Plot("losses", _("All losses"), _("loss"), _curves(curves.metrics, losses)),
-        Plot("validation", _("Validation: Dice and agreement"), _("0 to 1"), _curves(curves.validation, scores)),
-        Plot("organs", _("Validation: Dice of each organ"), _("Dice"), _curves(curves.validation, organs, _DICE)),
-        *(Plot(f"loss {name}", _loss_title(name), _("loss"), _curves(curves.metrics, [name])) for name in losses),
+        Plot("validation", _("Dice and agreement"), _("0 to 1"), _curves(curves.validation, scores), False),
+        Plot("organs", _("Dice of each organ"), _("Dice"), _curves(curves.validation, organs, _DICE), False),
+        *(Plot(f"loss {name}", name, _("loss"), _curves(curves.metrics, [name])) for name in losses),
         Plot("gradients", _("Gradient norms"), _("norm"), _curves(curves.metrics, gradients, _GRADIENT)),
     )
     return [plot for plot in groups if plot.curves]
@@ -73,7 +76,10 @@ def plots_of_runs(runs: Mapping[str, RunCurves]) -> list[Plot]:
     of_runs = {name: curves.quantities() for name, curves in runs.items()}
     keys = dict.fromkeys(key for quantities in of_runs.values() for key in quantities)
     ordered = sorted(keys, key=lambda key: (not key.startswith("validation"), key.startswith(_GRADIENT)))
-    return [Plot(key, _title_of(key), "", _one_curve_a_run(of_runs, key)) for key in ordered]
+    return [
+        Plot(key, _title_of(key), "", _one_curve_a_run(of_runs, key), not key.startswith("validation"))
+        for key in ordered
+    ]
 
 
 def _one_curve_a_run(of_runs: Mapping[str, Mapping[str, tuple[CurveReader, str]]], key: str) -> tuple[Curve, ...]:
@@ -96,14 +102,10 @@ def _losses_first(metrics: CurveReader) -> list[str]:
     return sorted(metrics.values, key=lambda name: name.startswith(_GRADIENT))
 
 
-def _loss_title(name: str) -> str:
-    return _("Loss: {name}").format(name=name)
-
-
 def _title_of(key: str) -> str:
-    if key.startswith(_GRADIENT):
-        return _("Gradient norm: {name}").format(name=key.removeprefix(_GRADIENT))
-    if not key.startswith("validation "):
-        return _loss_title(key)
     name = key.removeprefix("validation ")
-    return _("Validation: {name}").format(name={"dice": "Dice"}.get(name, name))
+    if name == key:
+        return name
+    if name.startswith(_DICE):
+        return _("Dice: {organ}").format(organ=name.removeprefix(_DICE))
+    return _SCORE_TITLES.get(name, name)

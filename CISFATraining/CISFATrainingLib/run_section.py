@@ -95,10 +95,8 @@ class RunSection:
     def poll(self) -> None:
         """Look at what may have changed: the chosen runs, and every few times all of them."""
         self._polls += 1
-        if self._polls >= POLLS_A_LIST:
+        if self._polls >= POLLS_A_LIST or self._show_selected():
             self.refresh()
-        else:
-            self._show_selected()
 
     def _read_list(self) -> None:
         runs = self._services.library.runs()
@@ -110,7 +108,8 @@ class RunSection:
         self._say("")
         self._show_selected()
 
-    def _show_selected(self) -> None:
+    def _show_selected(self) -> bool:
+        """Show the chosen runs; True when one began or ended something of which the list does not know."""
         runs = self._table.selected
         self._actions.enable_buttons()
         one = self._look_again(runs[0]) if len(runs) == 1 else None
@@ -123,6 +122,7 @@ class RunSection:
             if self._ui.runTable.rowCount
             else _("No training yet. Start one in the tab Train, or add a folder that was brought back from elsewhere.")
         )
+        return one is not None and one.state.status is not runs[0].state.status
 
     def _look_again(self, run: Run) -> Run:
         """The run as it is this second; one that is finished changes no more between two looks at the list."""
@@ -141,7 +141,8 @@ class RunSection:
             action()
 
     def _show_failure(self, message: str) -> None:
-        self._services.log(message)
+        if message != self._ui.runMessageLabel.text:  # not every second again
+            self._services.log(message)
         self._say(message, is_failure=True)
 
     def _say(self, message: str, *, is_failure: bool = False) -> None:

@@ -12,7 +12,7 @@ from cisfa_slicer.run_library import Run
 from CISFATrainingLib.run_words import age, data_words, fraction, size, state_word
 
 NAME, STATE, METHOD, DICE, STARTED = range(5)
-_DOT_PX = 14
+_DOT_PX, _ROW_MARGIN_PX = 14, 6
 _COLOURS = {
     Status.NEW: (127, 127, 127),
     Status.STARTING: (86, 180, 233),
@@ -34,6 +34,7 @@ class RunTable:
         """Args: the widget."""
         self._table = table
         self._shown: tuple[Run, ...] = ()
+        self._chosen: frozenset[Path] = frozenset()
         self._cells: list[tuple[str, ...]] = []
         self._icons: dict[tuple[int, int, int], Any] = {}
         # column and whether descending; None is the library's order, the latest first
@@ -44,18 +45,16 @@ class RunTable:
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(NAME, qt.QHeaderView.Stretch)
         header.connect("sectionClicked(int)", self._on_header_clicked)
-        table.connect("itemSelectionChanged()", lambda: self.on_selected())
+        table.connect("itemSelectionChanged()", self._on_selection_changed)
 
     @property
     def selected(self) -> tuple[Run, ...]:
         """The chosen runs, from above to below."""
-        items = (self._table.item(row, NAME) for row in range(len(self._shown)))
-        return tuple(run for run, item in zip(self._shown, items, strict=True) if item.isSelected())
+        return tuple(run for run in self._shown if run.path in self._chosen)
 
     def show(self, runs: Sequence[Run]) -> None:
         """Fill the list; what was chosen stays chosen, and nobody is told of it."""
         ordered = self._in_order(runs)
-        chosen = {run.path for run in self.selected}
         is_same_rows = [run.path for run in ordered] == [run.path for run in self._shown]
         self._table.blockSignals(True)
         if not is_same_rows:
@@ -64,21 +63,27 @@ class RunTable:
         for row, run in enumerate(ordered):
             self._fill(row, run)
         if not is_same_rows:
-            self._choose(chosen)
-            self._table.resizeRowsToContents()
+            self._choose(self._chosen)
+            self._space_rows()
         self._table.blockSignals(False)
 
     def select(self, paths: Sequence[Path]) -> None:
         """Choose runs by their folders, and tell of it."""
         self._table.blockSignals(True)
-        self._choose(set(paths))
+        self._choose(frozenset(paths))
         self._table.blockSignals(False)
         row = next((row for row, run in enumerate(self._shown) if run.path in paths), None)
         if row is not None:
             self._table.scrollToItem(self._table.item(row, NAME))
         self.on_selected()
 
-    def _choose(self, paths: set[Path]) -> None:
+    def _on_selection_changed(self) -> None:
+        rows = range(len(self._shown))
+        self._chosen = frozenset(self._shown[row].path for row in rows if self._table.item(row, NAME).isSelected())
+        self.on_selected()
+
+    def _choose(self, paths: frozenset[Path]) -> None:
+        self._chosen = paths.intersection(run.path for run in self._shown)
         for row, run in enumerate(self._shown):
             for column in range(STARTED + 1):
                 self._table.item(row, column).setSelected(run.path in paths)
@@ -93,6 +98,11 @@ class RunTable:
                 if column in (DICE, STARTED):
                     item.setTextAlignment(int(qt.Qt.AlignRight) | int(qt.Qt.AlignVCenter))
                 self._table.setItem(row, column, item)
+
+    def _space_rows(self) -> None:
+        self._table.resizeRowsToContents()
+        for row in range(len(self._shown)):
+            self._table.setRowHeight(row, self._table.rowHeight(row) + _ROW_MARGIN_PX)
 
     def _fill(self, row: int, run: Run) -> None:
         cells = _cells_of(run)
@@ -141,7 +151,7 @@ def _cells_of(run: Run) -> tuple[str, ...]:
     )
     started = "\n".join(each for each in (age(run.begun), size(summary.size_bytes)) if each)
     return (
-        f"{summary.name}\n{data_words(run) or _('data not known yet')}",
+        f"{summary.name}\n{_('cannot be used') if summary.problem else data_words(run)}".strip(),
         state,
         summary.config.method if summary.config else "",
         dice,

@@ -107,14 +107,16 @@ class RunView:
         """Show the log's end, if anybody looks at it; who scrolled up is not torn away."""
         if self._run is None or self._ui.runLogSection.collapsed:
             return
-        text = RunCompanion(self._run.path).log_tail()
-        if text == self._shown_log and text:
+        text = RunCompanion(self._run.path).log_tail().rstrip("\n") or _("There is no log of it on this computer.")
+        if text == self._shown_log:
             return
+        edit = self._ui.runLogText
+        if self._shown_log and text.startswith(f"{self._shown_log}\n"):
+            edit.appendPlainText(text[len(self._shown_log) + 1 :])  # scrolls only where the end was in view
+        else:
+            edit.setPlainText(text)
+            edit.moveCursor(qt.QTextCursor.End)
         self._shown_log = text
-        bar = self._ui.runLogText.verticalScrollBar()
-        place, is_at_end = bar.value, bar.value >= bar.maximum
-        self._ui.runLogText.setPlainText(text or _("There is no log of it on this computer."))
-        bar.setValue(bar.maximum if is_at_end else place)
 
     def _copy_log(self) -> None:
         qt.QApplication.clipboard().setText(self._ui.runLogText.plainText)

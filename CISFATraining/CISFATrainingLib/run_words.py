@@ -49,7 +49,7 @@ def state_sentence(run: Run, request: Request | None) -> str:
     sentences = {
         Status.NEW: _("Nothing has happened yet."),
         Status.STARTING: _("Starting: PyTorch is being loaded, which takes some seconds …"),
-        Status.TRAINING: _("Training; it goes on when Slicer is closed."),
+        Status.TRAINING: _("Training; it goes on when Slicer is closed.") if run.is_local else _("Training elsewhere."),
         Status.PAUSED: _("Paused."),
         Status.STOPPED: _("Stopped before its time."),
         Status.DONE: _("Done."),
@@ -78,7 +78,7 @@ def figures(state: RunState) -> str:
     if state.status.is_active and state.remaining_s is not None:
         words.append(_("about {time} left").format(time=duration(state.remaining_s)))
     if state.status.is_active and state.memory_mb:
-        words.append(_("{size} of memory").format(size=size(round(state.memory_mb * _MIB))))
+        words.append(_("{size} memory").format(size=size(round(state.memory_mb * _MIB))))
     return " · ".join(words)
 
 
@@ -142,7 +142,7 @@ def size(count: int) -> str:
 
 def _speed(steps_per_s: float) -> str:
     if steps_per_s >= 1:
-        return _("{count} steps per second").format(count=f"{steps_per_s:.1f}")
+        return _("{count} steps/s").format(count=f"{steps_per_s:.1f}")
     return _("{count} s per step").format(count=f"{1 / steps_per_s:.1f}")
 
 

@@ -44,13 +44,14 @@ def remarks(scores: ScoreFile) -> str:
     return "\n".join(lines)
 
 
-def fill(table: Any, rows: Sequence[Sequence[str]], *, numbers: Sequence[int]) -> None:
+def fill(table: Any, rows: Sequence[Sequence[str]], *, numbers: Sequence[int], widest: int) -> None:
     """Put texts into a QTableWidget that is as high as they are, up to a point.
 
     Args:
         table: With as many columns as the rows.
         rows: The texts.
         numbers: Columns whose texts stand at the right.
+        widest: The column that takes the room that is left.
     """
     table.setRowCount(len(rows))
     for row, texts in enumerate(rows):
@@ -60,7 +61,9 @@ def fill(table: Any, rows: Sequence[Sequence[str]], *, numbers: Sequence[int]) -
             if column in numbers:
                 item.setTextAlignment(int(qt.Qt.AlignRight) | int(qt.Qt.AlignVCenter))
             table.setItem(row, column, item)
-    table.resizeColumnsToContents()
+    table.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+    table.horizontalHeader().setSectionResizeMode(widest, qt.QHeaderView.Stretch)
+    table.resizeRowsToContents()
     shown = min(len(rows), _MOST_ROWS_IN_VIEW)
     height = table.horizontalHeader().sizeHint.height() + _ROW_MARGIN_PX
     table.setFixedHeight(height + shown * (table.rowHeight(0) if rows else 0))

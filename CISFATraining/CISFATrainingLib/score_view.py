@@ -80,8 +80,8 @@ class ScoreView:
         ui.scoreAboutLabel.text = about if scores is None else _about(scores)
         if scores is None:
             return
-        fill(ui.scoreTable, organ_rows(scores), numbers=(1, 2, 3))
-        fill(ui.caseScoreTable, case_rows(scores), numbers=(2, 3))
+        fill(ui.scoreTable, organ_rows(scores), numbers=(1, 2, 3), widest=0)
+        fill(ui.caseScoreTable, case_rows(scores), numbers=(2, 3), widest=4)
         organs = [organ.organ for organ in scores.organs]
         dice = {name: [each.dice for each in scores.cases if each.organ == name] for name in organs}
         distance = {name: [each.assd_mm for each in scores.cases if each.organ == name] for name in organs}

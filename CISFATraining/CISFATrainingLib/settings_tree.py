@@ -107,16 +107,15 @@ class SettingsTree:
 
     def _on_changed(self, item: Any, column: int) -> None:
         path = item.data(_NAME, qt.Qt.UserRole)
-        if self._is_filling or not path:
+        if self._is_filling or not path or column != _VALUE:
             return
-        if column == _VALUE:
-            try:
-                self._config = compose(base=self._config, assignments=[f"{path}={item.text(_VALUE).strip()}"])
-            except ConfigError as error:
-                self.on_refused(str(error))
-            else:
-                self.on_changed()
-        self._show()  # a name or an explanation that was typed over, too
+        try:
+            self._config = compose(base=self._config, assignments=[f"{path}={item.text(_VALUE).strip()}"])
+        except ConfigError as error:
+            self.on_refused(str(error))
+        else:
+            self.on_changed()
+        self._show()
 
 
 def _tip(field: ConfigField) -> str:

@@ -2,6 +2,7 @@
 
 import platform
 import re
+from collections.abc import Callable
 from typing import Any
 
 import qt
@@ -27,9 +28,14 @@ def without_names(text: str, names: set[str]) -> str:
 class LogView:
     """Lines of text, newest last."""
 
-    def __init__(self, text_edit: Any) -> None:
-        """Start with what everybody who helps asks for first."""
-        self._edit = text_edit
+    def __init__(self, text_edit: Any, hidden: Callable[[], set[str]] = node_names) -> None:
+        """Start with what everybody who helps asks for first.
+
+        Args:
+            text_edit: A QPlainTextEdit.
+            hidden: What must not be told at present; what was hidden once stays so.
+        """
+        self._edit, self._hidden = text_edit, hidden
         self._names: set[str] = set()
         self.add(
             f"CISFA {cisfa.__version__}, Slicer {slicer.app.applicationVersion}, Python {platform.python_version()},"
@@ -38,7 +44,7 @@ class LogView:
 
     def add(self, line: str) -> None:
         """Add a line, without the names of nodes, those that were deleted meanwhile included."""
-        self._names |= node_names()
+        self._names |= self._hidden()
         self._edit.appendPlainText(without_names(line, self._names))
 
     def copy(self) -> None:

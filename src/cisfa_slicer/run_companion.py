@@ -54,11 +54,6 @@ class RunCompanion:
         """True when the run was started on this computer, or has been readied for it."""
         return self._launch.is_file() or self.cases.is_file()
 
-    @property
-    def launch(self) -> Path:
-        """The file that tells how the run was last started."""
-        return self._launch
-
     def make(self) -> None:
         """Make the folder.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cisfa.errors import CisfaError
-from cisfa.runs.run_files import CHECKPOINTS, CONFIG, DATA, ENVIRONMENT, PREVIEWS, STATE, TRAINED, VALIDATION
+from cisfa.runs.run_files import CHECKPOINTS, CONFIG, PREVIEWS, STATE, VALIDATION
 from cisfa.runs.run_state import RunState, Status
 from cisfa.runs.run_summary import RunSummary, is_run, summarise
 from cisfa_slicer.data_folder import data_folder
@@ -156,7 +156,7 @@ class RunLibrary:
                 f"{path.name} cannot be deleted: {error.strerror or error}. Close what has its files open."
             ) from error
 
-    def _seen_or_new(self, path: Path) -> "tuple[_Signature, Run]":
+    def _seen_or_new(self, path: Path) -> tuple[_Signature, Run]:
         signature = _signature(path)
         then, run = self._seen.get(path, (None, None))
         # whether a process lives is written nowhere
@@ -192,14 +192,17 @@ def _with_process(state: RunState, companion: RunCompanion) -> RunState:
 
 
 def _signature(path: Path) -> _Signature:
-    """Changes whenever something is written that is told of a run."""
+    """Changes whenever something is written that is told of a run.
+
+    Most files are moved into place when they are whole, which changes their folder.
+    """
     companion = RunCompanion(path)
-    inside = (STATE, CONFIG, DATA, ENVIRONMENT, TRAINED, VALIDATION, CHECKPOINTS, PREVIEWS)
-    places = (path, *(path / name for name in inside), companion.launch, companion.log, companion.cases)
+    inside = (STATE, CONFIG, VALIDATION, CHECKPOINTS, PREVIEWS)
+    places = (path, *(path / name for name in inside), companion.path, companion.log)
     found = []
     for place in places:
         try:
-            stat = os.stat(place)
+            stat = place.stat()
             found.append((stat.st_mtime_ns, stat.st_size))
         except OSError:
             found.append((0, -1))

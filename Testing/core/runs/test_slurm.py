@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ SRUN = '#!/bin/bash\nwhile [[ "$1" == --* ]]; do shift; done\nexec "$@"\n'
 SCONTROL = '#!/bin/bash\nif [ "$1" = show ]; then echo 127.0.0.1; else echo "$@" >> "$SLURM_ASKED"; fi\n'
 # a stand-in for Python that tells one argument a line, and ends as it is told
 PYTHON = '#!/bin/bash\nprintf "%s\\n" "$@" > "$SLURM_ASKED.words"\nexit "${PYTHON_CODE:-0}"\n'
-TRICKY = "O'Neill \"Läufe\" $HOME `id` \\ {1} 100%"
+TRICKY = 'O\'Neill "Läufe" $HOME `id` \\ {1} 100%'
 SETTINGS = (
     "--device=cpu",
     "--set=preprocessing.size=32",
@@ -156,7 +156,7 @@ def test_what_no_cluster_can_do_is_refused(wrong: dict[str, object]) -> None:
 
 
 @pytest.fixture
-def cases(tmp_path: Path, oblique: Callable[..., Geometry]) -> Iterator[tuple[str, ...]]:
+def cases(tmp_path: Path, oblique: Callable[..., Geometry]) -> tuple[str, ...]:
     rng = np.random.default_rng(0)
     geometry = oblique(shape=(4, 36, 40))
     labels = np.zeros(geometry.shape, np.uint8)
@@ -167,7 +167,7 @@ def cases(tmp_path: Path, oblique: Callable[..., Geometry]) -> Iterator[tuple[st
         write_volume(Volume(ct, geometry), tmp_path / "CT Fälle" / "images" / f"ct {number}.nii.gz")
         write_label_map(LabelMap(labels, geometry), tmp_path / "CT Fälle" / "labels" / f"ct {number}.nii.gz")
         write_volume(Volume(mr, geometry), tmp_path / "MR" / "images" / f"mr {number}.nii.gz")
-    yield f"--source={tmp_path / 'CT Fälle'}", f"--target={tmp_path / 'MR'}"
+    return f"--source={tmp_path / 'CT Fälle'}", f"--target={tmp_path / 'MR'}"
 
 
 def wait_for(run: Path, is_so: Callable[[RunState], bool], job: "subprocess.Popen[str]") -> None:

@@ -209,9 +209,7 @@ def work_on_runs(processes: Processes, data: Path, out: Path) -> dict[str, Any]:
     found = {
         "odd batch": run_in(out / "odd", data, processes, "optimiser.batch_size=3"),
         "cases of one": run_in(out / "cases", data, processes, lacking=rank == 1),
-        "stopped by one": run_in(
-            out / "stopped", data, processes, report=report_until(0.5) if rank == 1 else ignore
-        ),
+        "stopped by one": run_in(out / "stopped", data, processes, report=report_until(0.5) if rank == 1 else ignore),
         "resumed": run_in(out / "stopped", data, processes),
     }
     real = trainer.save_checkpoint
@@ -245,7 +243,7 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def two(domains: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[dict[str, Any]], Path]]:
+def two(domains: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], Path]:
     """What each of two processes found, and where they worked."""
     out = tmp_path_factory.mktemp("two")
     environment = {
@@ -268,7 +266,7 @@ def two(domains: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
         for child in children:
             child.kill()
     assert [child.returncode for child in children] == [0, 0], "\n".join(complaints)
-    yield [torch.load(out / f"{rank}.pt", weights_only=True) for rank in range(2)], out
+    return [torch.load(out / f"{rank}.pt", weights_only=True) for rank in range(2)], out
 
 
 def test_sums_and_rows_come_from_all_processes(two: Any) -> None:
@@ -292,7 +290,7 @@ def test_the_gradient_is_that_of_the_whole_batch(two: Any) -> None:
 
 def test_many_tensors_go_in_few_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes_module, "_BUCKET_BYTES", 100)
-    tensors = [torch.zeros(10), torch.zeros(10), torch.zeros(10), torch.zeros(1).double(), torch.zeros(500), torch.zeros(2)]
+    tensors = [*torch.zeros(3, 10), torch.zeros(1).double(), torch.zeros(500), torch.zeros(2)]
     assert [len(bucket) for bucket in processes_module._buckets(tensors)] == [2, 1, 1, 1, 1]
     assert list(processes_module._buckets([])) == []
 
@@ -338,10 +336,10 @@ def test_processes_that_would_train_something_else_are_refused(two: Any) -> None
 def test_a_batch_that_cannot_be_shared_equally_is_refused(two: Any) -> None:
     ended, out = two
     for found in (one["runs"] for one in ended):
-        assert found["odd batch"] == (
-            ConfigError.__name__,
-            "optimiser.batch_size is 3; it counts the slices of all 2 processes together, so it must be a multiple of 2.",
-        )
+        kind, message = found["odd batch"]
+        assert kind == ConfigError.__name__
+        assert "optimiser.batch_size is 3" in message
+        assert "must be a multiple of 2." in message
     assert not RunFolder(out / "odd").exists
 
 

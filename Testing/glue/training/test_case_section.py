@@ -215,3 +215,15 @@ def working_list() -> Path:
     from CISFATrainingLib.scene_cases import case_folder
 
     return case_folder() / "present list.json"
+
+
+def test_the_log_that_can_be_sent_names_no_case(host, tabs, job_does, tmp_path: Path, looked) -> None:
+    touch(tmp_path / "Müller Anna" / "ct_4711.nrrd", tmp_path / "Müller Anna" / "ct_4711_seg.nrrd")
+    volume = tmp_path / "Müller Anna" / "ct_4711.nrrd"
+    job_does(f'say("failed", message="{volume.as_posix()} of ct_4711 is damaged")\nsys.exit(2)')
+    host.dialogs.answer_next([str(volume)])
+    tabs.addSourceFilesButton.click()
+    looked()
+    assert "ct_4711 is damaged" in tabs.casesMessageLabel.text
+    assert "is damaged" in tabs.logText.plainText
+    assert not any(word in tabs.logText.plainText for word in ("Müller", "4711"))

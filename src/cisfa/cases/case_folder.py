@@ -71,7 +71,8 @@ def labelled_cases(folder: Path) -> list[CaseFiles]:
     missing = sorted(name for name in names.values() if name not in labels)
     if missing:
         raise CaseError(
-            f"{labels_folder} lacks the label maps of {some_of(missing)}. Add them, or take the volumes out of {folder}."
+            f"{labels_folder} lacks the label maps of {some_of(missing)}. Add them, or take the volumes out of"
+            f" {folder}."
         )
     return [CaseFiles(names[stem], path, labels[names[stem]]) for stem, path in volumes.items()]
 

@@ -69,8 +69,8 @@ def few_label_problems(facts: Sequence[CaseFacts], config: TrainingConfig) -> It
     if weight == 0 and with_few:
         yield Finding(
             "warning",
-            f"{_target_cases(len(with_few))} few labels ({drawn} slices drawn), which are not used: few_labels.weight is"
-            " 0. Set it, for instance to 1, to learn from them; they must not serve for scoring then.",
+            f"{_target_cases(len(with_few))} few labels ({drawn} slices drawn), which are not used: few_labels.weight"
+            " is 0. Set it, for instance to 1, to learn from them; they must not serve for scoring then.",
             names,
             "target",
         )

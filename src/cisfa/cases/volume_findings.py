@@ -15,7 +15,7 @@ _VERY_DIFFERENT_SPACING, _VERY_DIFFERENT_SHAPE = 3.0, 1.5
 _CLEARLY_THICKER = 1.3
 # HU: a CT without anything as dark as this has no air in it, and one without anything as bright no bone
 _AIR_HU, _BONE_HU = -500.0, 100.0
-# fewer slices say nothing about a percentile
+# how far apart the 1st and the 99th percentile are, relative to their size, in a volume with nothing in it
 _CONSTANT = 1e-6
 
 
@@ -59,7 +59,8 @@ def _modality_of_domain(domain: Domain, cases: Sequence[CaseFacts], choice: str)
     other = tuple(one.name for one in cases if one.modality != settled)
     if not other:
         return
-    look = f"{some_of(other)} {'looks' if len(other) == 1 else 'look'} like {cases_modality(cases, other[0])}"
+    looks = next(one.modality for one in cases if one.name == other[0])
+    look = f"{some_of(other)} {'looks' if len(other) == 1 else 'look'} like {looks}"
     if choice == "auto":
         yield Finding(
             "error",
@@ -76,11 +77,6 @@ def _modality_of_domain(domain: Domain, cases: Sequence[CaseFacts], choice: str)
             other,
             domain,
         )
-
-
-def cases_modality(cases: Sequence[CaseFacts], name: str) -> Modality | None:
-    """What the case of a name looks like."""
-    return next((one.modality for one in cases if one.name == name), None)
 
 
 def _intensities(cases: Sequence[CaseFacts], settled: Modality | None) -> Iterator[Finding]:
@@ -211,7 +207,7 @@ def _between_domains(read: Mapping[Domain, Sequence[CaseFacts]]) -> Iterator[Fin
         if max(ours, theirs) > _VERY_DIFFERENT_SHAPE * min(ours, theirs):
             yield Finding(
                 "warning",
-                f"What is cut out of a slice is {ours:.2g} times as wide as high in the source and {theirs:.2g} times in"
-                " the target (medians). Both become squares, so organs are squeezed differently: crop one side to what"
-                " the other shows, or check that both are cut in the same plane.",
+                f"What is cut out of a slice is {ours:.2g} times as wide as high in the source and {theirs:.2g} times"
+                " in the target (medians). Both become squares, so organs are squeezed differently: crop one side to"
+                " what the other shows, or check that both are cut in the same plane.",
             )

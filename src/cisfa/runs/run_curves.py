@@ -35,10 +35,14 @@ class CurveReader:
             size = 0
         if size == self._offset:
             return False
-        if size < self._offset or not self._take(self._read_from(self._offset)):
+        if size < self._offset or not self._goes_on() or not self._take(self._read_from(self._offset)):
             self._forget()
             self._take(self._read_from(0))
         return True
+
+    def _goes_on(self) -> bool:
+        """True when a line ends where the last look ended; else what follows is the middle of another number."""
+        return self._offset == 0 or self._read_from(self._offset - 1)[:1] == b"\n"
 
     def _forget(self) -> None:
         self.steps, self.values, self._names, self._offset = [], {}, [], 0

@@ -1,4 +1,4 @@
-"""What torchrun, and whoever starts processes in its way, tells them; without torch, so that a command can ask first."""
+"""What torchrun, and whoever starts processes in its way, tells them; known without importing torch."""
 
 from collections.abc import Mapping
 
