@@ -42,24 +42,23 @@ class CurveView:
         self._widgets, self._guarded = widgets, guarded
         self._picture = CurvePlot(widgets.label)
         self._plots: Sequence[Plot] = ()
-        self._size = (0, 0)
-        widgets.selector.connect("currentIndexChanged(int)", lambda index: self._paint())
+        self._size, self._wanted = (0, 0), ""
+        widgets.selector.connect("currentIndexChanged(int)", lambda index: self._choose())
         widgets.log_box.connect("toggled(bool)", lambda checked: self._paint())
         widgets.smoothing.connect("valueChanged(int)", lambda value: self._paint())
         widgets.save_button.connect("clicked(bool)", lambda checked: self._guarded(self._save))
         self.show(())
 
     def show(self, plots: Sequence[Plot]) -> None:
-        """Show these plots, of which the one that was chosen stays chosen when there is one of its kind."""
+        """Show these plots; what the user chose last is shown whenever there is one of its kind."""
         selector = self._widgets.selector
         if [plot.key for plot in plots] != [plot.key for plot in self._plots]:
-            chosen = self._chosen.key if self._chosen else ""
             keys = [plot.key for plot in plots]
             selector.blockSignals(True)
             selector.clear()
             for plot in plots:
                 selector.addItem(plot.title)
-            selector.setCurrentIndex(keys.index(chosen) if chosen in keys else min(0, len(keys) - 1))
+            selector.setCurrentIndex(keys.index(self._wanted) if self._wanted in keys else min(0, len(keys) - 1))
             selector.blockSignals(False)
         self._plots = plots
         self._paint()
@@ -74,6 +73,10 @@ class CurveView:
     def _chosen(self) -> Plot | None:
         index = self._widgets.selector.currentIndex
         return self._plots[index] if 0 <= index < len(self._plots) else None
+
+    def _choose(self) -> None:
+        self._wanted = self._chosen.key if self._chosen else ""
+        self._paint()
 
     def _present_size(self) -> tuple[int, int]:
         return self._widgets.label.width, self._widgets.label.height

@@ -21,7 +21,6 @@ class PreviewView:
         self._ui = ui
         self._run: Path | None = None
         self._paths: list[Path] = []
-        self._changed = -1
         self._is_following, self._drawn = True, ("", 0)
         policy = ui.previewLabel.sizePolicy
         policy.setHorizontalPolicy(qt.QSizePolicy.Ignored)  # else no label ever gets smaller than its last picture
@@ -32,11 +31,10 @@ class PreviewView:
         """Show a run's pictures; called again and again while it goes on."""
         is_other = run.path != self._run
         if is_other:
-            self._run, self._is_following, self._changed = run.path, True, -1
-        changed = _time_of_change(run.path / PREVIEWS)
-        if changed != self._changed:
-            self._changed = changed
-            self._paths = sorted((run.path / PREVIEWS).glob("step-*.png"))
+            self._run, self._is_following = run.path, True
+        paths = sorted((run.path / PREVIEWS).glob("step-*.png"))
+        if is_other or paths != self._paths:
+            self._paths = paths
             self._set_range()
             self._ui.previewCaptionLabel.text = _caption(run)
         self._draw()
@@ -64,12 +62,12 @@ class PreviewView:
             return
         path = self._paths[min(place, len(self._paths) - 1)]
         width = max(label.width, _SMALLEST_WIDTH_PX)
-        if (str(path), width) == self._drawn:
-            return
-        self._drawn = (str(path), width)
         self._ui.previewStepLabel.text = _("step {step} ({place} of {count})").format(
             step=_step_of(path), place=self._paths.index(path) + 1, count=len(self._paths)
         )
+        if (str(path), width) == self._drawn:
+            return
+        self._drawn = (str(path), width)
         pixmap = qt.QPixmap(str(path))
         if pixmap.isNull():
             label.setText(_("{name} cannot be shown: it is damaged.").format(name=path.name))
@@ -93,10 +91,3 @@ def _caption(run: Run) -> str:
 
 def _step_of(path: Path) -> str:
     return path.stem.removeprefix("step-").lstrip("0") or "0"
-
-
-def _time_of_change(folder: Path) -> int:
-    try:
-        return folder.stat().st_mtime_ns
-    except OSError:
-        return 0

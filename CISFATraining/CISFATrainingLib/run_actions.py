@@ -2,8 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +107,7 @@ class RunActions:
         )
         if not chosen:
             return
-        with _wait_cursor():
-            path = self._services.library.add(Path(chosen))
+        path = self._services.library.add(Path(chosen))
         self.on_added(path)
         self._tab.say(_("{name} was added.").format(name=path.name))
 
@@ -163,7 +161,7 @@ def model_name(run: Run) -> str:
         return run.summary.name
     names = [organ.name for organ in data.organs]
     organs = ", ".join(names) if len(names) <= _MOST_NAMED_ORGANS else _("{count} organs").format(count=len(names))
-    way = f"{data.source_modality} to {data.target_modality}" if "→" in data_words(run) else data.source_modality
+    way = f"{data.source_modality} to {data.target_modality}" if "→" in data_words(run) else data.target_modality
     return f"{organs}, {way} ({config.method})"
 
 
@@ -195,12 +193,3 @@ def _open(path: Path) -> None:
 
 def _raise(error: Exception) -> None:
     raise error
-
-
-@contextmanager
-def _wait_cursor() -> Iterator[None]:
-    qt.QApplication.setOverrideCursor(qt.QCursor(qt.Qt.WaitCursor))
-    try:
-        yield
-    finally:
-        qt.QApplication.restoreOverrideCursor()

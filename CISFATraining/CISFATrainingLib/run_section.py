@@ -52,7 +52,7 @@ class RunSection:
         self._table.on_selected = self._on_selected
         self._view.on_changed = self.refresh
         self._actions.on_added = self._on_added
-        self._polls = 0
+        self._polls, self._wants_none = 0, False
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self.poll)
@@ -101,10 +101,11 @@ class RunSection:
     def _read_list(self) -> None:
         runs = self._services.library.runs()
         self._table.show(runs)
-        if runs and not self._table.selected:
+        if runs and not self._table.selected and not self._wants_none:
             self._table.select([runs[0].path])
 
     def _on_selected(self) -> None:
+        self._wants_none = not self._table.selected
         self._say("")
         self._show_selected()
 

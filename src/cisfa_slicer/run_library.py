@@ -23,8 +23,8 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _LONGEST_NAME = 80
 # a process that has not said anything after this long says nothing any more
 _LONGEST_START_S = 600.0
-# times of change and sizes of a run's files
-_Signature = tuple[tuple[int, int], ...]
+# times of change, sizes and numbers of a run's files; one that replaces another has a number of its own
+_Signature = tuple[tuple[int, int, int], ...]
 
 
 class RunLibraryError(CisfaError):
@@ -203,7 +203,7 @@ def _signature(path: Path) -> _Signature:
     for place in places:
         try:
             stat = place.stat()
-            found.append((stat.st_mtime_ns, stat.st_size))
+            found.append((stat.st_mtime_ns, stat.st_size, stat.st_ino))
         except OSError:
-            found.append((0, -1))
+            found.append((0, -1, 0))
     return tuple(found)

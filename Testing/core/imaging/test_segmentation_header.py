@@ -55,7 +55,7 @@ def test_a_segment_that_says_no_value_has_its_number_and_one_without_a_name_is_n
 
 def test_overlapping_segments_are_refused_with_what_to_do(tmp_path: Path) -> None:
     fields = {"Segment0_Name": "a", "Segment0_Layer": "0", "Segment1_Name": "b", "Segment1_Layer": "1"}
-    with pytest.raises(VolumeFileError, match="2 segments in 2 layers.*Segment Editor"):
+    with pytest.raises(VolumeFileError, match=r"2 segments in 2 layers.*Segment Editor"):
         header_segments(write(tmp_path / "a.seg.nrrd", fields))
 
 

@@ -1,6 +1,7 @@
 """Two tiny domains of drawn cases, and settings that train on them in a moment."""
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,10 @@ from cisfa.config_files import compose
 from cisfa.imaging.geometry import Geometry
 from cisfa.imaging.volume import LabelMap, Volume
 from cisfa.imaging.volume_files import write_label_map, write_volume
+
+HERE = Path(__file__).parent
+if str(HERE) not in sys.path:
+    sys.path.append(str(HERE))
 
 SHAPE = (6, 40, 48)
 # intensity of air, body, organ 1 and organ 3, each with its noise

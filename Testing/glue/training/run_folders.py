@@ -76,17 +76,13 @@ def data_of(source: int, target: int) -> RunData:
 
 def add_metrics(folder: Path, steps: Sequence[int]) -> None:
     """Losses that fall, with some noise."""
-    rows = [
-        [
-            step,
-            *(
-                f"{(place + 1) * (0.3 + 60 / (step + 60)) * (1 + 0.15 * ((step * 7919 // 10 + place) % 13 - 6) / 6):.6g}"
-                for place in range(len(LOSSES))
-            ),
-        ]
-        for step in steps
-    ]
+    rows = [[step, *(f"{loss_at(step, place):.6g}" for place in range(len(LOSSES)))] for step in steps]
     append_rows(folder / "metrics.csv", ("step", *LOSSES), rows)
+
+
+def loss_at(step: int, place: int) -> float:
+    noise = (step * 7919 // 10 + place) % 13 - 6
+    return (place + 1) * (0.3 + 60 / (step + 60)) * (1 + 0.025 * noise)
 
 
 def add_validation(folder: Path, steps: Sequence[int]) -> None:
@@ -99,6 +95,8 @@ def add_validation(folder: Path, steps: Sequence[int]) -> None:
 
 
 def append_rows(path: Path, names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    if not rows:
+        return
     lines = ["" if path.exists() else ",".join(names), *(",".join(map(str, row)) for row in rows)]
     with path.open("a", encoding="utf-8", newline="") as file:
         file.write("".join(f"{line}\r\n" for line in lines if line))
@@ -185,6 +183,10 @@ class OpenTab:
     widget: Any
     library: RunLibrary
     log: list[str] = field(default_factory=list)
+
+    def has(self, *words: str) -> bool:
+        """True when the sentence of the tab holds these words."""
+        return all(word in self.ui.runMessageLabel.text for word in words)
 
     @property
     def names(self) -> list[str]:

@@ -10,7 +10,7 @@ from cisfa.imaging.organs import Organ, organs_of_dataset_json
 from cisfa.imaging.volume_names import SUFFIXES, stem_of, suffix_of
 
 _LAYOUTS = (("images", "labels"), ("imagesTr", "labelsTr"))
-_CHANNEL = "_0000"  # nnU-Net's name of a case's first and, here, only channel
+CHANNEL = "_0000"  # nnU-Net's name of a case's first and, here, only channel
 _FURTHER_CHANNEL = re.compile(r"(.+)_\d{4}")
 
 
@@ -119,7 +119,7 @@ def _volumes(folder: Path) -> tuple[dict[str, Path], Path]:
     volumes = volumes_by_stem(layout.images)
     if not volumes:
         raise CaseError(f"{layout.images} holds no volumes ({', '.join(SUFFIXES)}).")
-    _require_single_channel(layout.images, volumes)
+    require_single_channel(layout.images, volumes)
     return volumes, layout.labels
 
 
@@ -145,17 +145,21 @@ def names_of_stems(stems: list[str]) -> dict[str, str]:
 
     Where only some end so, it is a number: ``ct_0000``, ``ct_0001``.
     """
-    have_channel = all(stem.endswith(_CHANNEL) for stem in stems)
-    return {stem: stem.removesuffix(_CHANNEL) if have_channel else stem for stem in stems}
+    have_channel = all(stem.endswith(CHANNEL) for stem in stems)
+    return {stem: stem.removesuffix(CHANNEL) if have_channel else stem for stem in stems}
 
 
-def _require_single_channel(images: Path, volumes: dict[str, Path]) -> None:
-    """In nnU-Net's layout ``x_0001`` is another channel of the case ``x_0000``."""
+def require_single_channel(images: Path, volumes: dict[str, Path]) -> None:
+    """Raise where a case has several channels: in nnU-Net's layout ``x_0001`` is another one of the case ``x_0000``.
+
+    Raises:
+        CaseError: As said.
+    """
     if images.name != "imagesTr":
         return
     for stem, path in volumes.items():
         match = _FURTHER_CHANNEL.fullmatch(stem)
-        if match and not stem.endswith(_CHANNEL) and f"{match[1]}{_CHANNEL}" in volumes:
+        if match and not stem.endswith(CHANNEL) and f"{match[1]}{CHANNEL}" in volumes:
             raise CaseError(
                 f"{path} is a second channel of the case {match[1]}; only single-channel volumes can be used. If it is"
                 " a case of its own, put the volumes into a folder named images."

@@ -10,7 +10,7 @@ to. A case has ``name``, ``volume``, and where there are any ``labels``, ``few_l
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
@@ -99,7 +99,7 @@ def read_case_list(path: Path) -> CaseList:
         raise CaseError(f"{path} cannot be read: {error.strerror or error}.") from error
     except ValueError as error:
         raise CaseError(f"{path} is not JSON ({error}). Choose a list of cases.") from error
-    if not isinstance(values, dict) or not isinstance(values.get("schema"), int):
+    if not isinstance(values, dict) or type(values.get("schema")) is not int:
         raise CaseError(f"{path} is no list of cases (it has no schema). Choose a list that CISFA Training saved.")
     if values["schema"] > SCHEMA:
         raise CaseError(f"{path} was written by a newer version of CISFA (schema {values['schema']}). Update this one.")
@@ -196,13 +196,17 @@ def _require_labels(path: Path, found: _Stored) -> None:
 
 
 def _require_distinct(
-    path: Path, organs: Sequence[Organ], source: Iterable[_StoredCase], target: Iterable[_StoredCase]
+    path: Path, organs: Sequence[Organ], source: Sequence[_StoredCase], target: Sequence[_StoredCase]
 ) -> None:
     for what, names in (
         ("organ", [organ.name for organ in organs]),
         ("label", [str(organ.label) for organ in organs]),
         ("source case", [case.name for case in source]),
         ("target case", [case.name for case in target]),
+        *(
+            (f"value of {case.name}'s label map", [str(segment.value) for segment in case.segments])
+            for case in (*source, *target)
+        ),
     ):
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:

@@ -7,7 +7,14 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from cisfa.cases.case_folder import find_layout, names_of_stems, organs_beside, volumes_by_stem
+from cisfa.cases.case_folder import (
+    CHANNEL,
+    find_layout,
+    names_of_stems,
+    organs_beside,
+    require_single_channel,
+    volumes_by_stem,
+)
 from cisfa.cases.case_list import ListedCase
 from cisfa.errors import CaseError
 from cisfa.imaging.organs import Organ, organs_of_dataset_json
@@ -57,6 +64,7 @@ def _in_folder(folder: Path) -> list[ListedCase]:
         # one level down only: a layout inside, such as a folder that holds ct/ and mr/, is for the user to choose
         return _paired(sorted(path for path in folder.iterdir() if _is_volume(path)))
     volumes = volumes_by_stem(layout.images)
+    require_single_channel(layout.images, volumes)
     labels = volumes_by_stem(layout.labels) if layout.labels.is_dir() else {}
     segments = _segments(organs_beside(folder))
     names = names_of_stems(list(volumes))
@@ -79,8 +87,8 @@ def _described(description: Path) -> list[ListedCase]:
     """The cases that a dataset.json of the Medical Segmentation Decathlon lists, those without labels too."""
     try:
         values = json.loads(description.read_text(encoding="utf-8-sig"))
-        entries = [(entry["image"], entry["label"]) for entry in values["training"]]
-        entries += [(entry, None) for entry in values.get("test", []) if isinstance(entry, str)]
+        entries = [(Path(entry["image"]), Path(entry["label"])) for entry in values["training"]]
+        unlabelled = [Path(entry) for entry in values.get("test", []) if isinstance(entry, str)]
     except OSError as error:
         raise CaseError(f"{description} cannot be read: {error.strerror or error}.") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -90,16 +98,18 @@ def _described(description: Path) -> list[ListedCase]:
         ) from error
     segments = _segments(organs_of_dataset_json(description))
     folder = description.parent
-    found = []
-    for image, label in entries:
-        volume = folder / image
-        if not volume.name.startswith("._"):  # macOS leaves these in archives
-            found.append(
-                ListedCase(
-                    stem_of(volume), volume, folder / label if label else None, segments=segments if label else ()
-                )
-            )
-    return found
+    found = [
+        ListedCase(stem_of(image), _with_channel(folder / image), folder / label, segments=segments)
+        for image, label in entries
+    ]
+    found += [ListedCase(stem_of(image), _with_channel(folder / image)) for image in unlabelled]
+    return [case for case in found if not case.volume.name.startswith("._")]  # macOS leaves these in archives
+
+
+def _with_channel(volume: Path) -> Path:
+    """The file itself: nnU-Net leaves the channel, which its files' names have, out of its dataset.json."""
+    named = volume.with_name(f"{stem_of(volume)}{CHANNEL}{suffix_of(volume) or ''}")
+    return named if named.is_file() and not volume.is_file() else volume
 
 
 def _paired(paths: Iterable[Path]) -> list[ListedCase]:
@@ -111,7 +121,8 @@ def _paired(paths: Iterable[Path]) -> list[ListedCase]:
 
 def _label_map_of(volume: Path, given: Sequence[Path]) -> Path | None:
     beside = [path for path in volume.parent.iterdir() if _is_volume(path)] if volume.parent.is_dir() else []
-    candidates = [*given, *sorted(beside)]
+    # its own folder's first: every patient may have a folder of their own, with the same names in all of them
+    candidates = sorted(dict.fromkeys([*given, *sorted(beside)]), key=lambda path: path.parent != volume.parent)
     return next((path for path in candidates if _volume_stem(path) == stem_of(volume) and path != volume), None)
 
 

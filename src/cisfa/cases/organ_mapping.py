@@ -3,7 +3,7 @@
 Light, since Slicer's own process does this whenever a case is added.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from cisfa.cases.case_list import CaseList, ListedCase
@@ -31,7 +31,7 @@ def match_organs(cases: CaseList) -> CaseList:
     for segment in segments:
         if segment.key in cases.mapping:
             mapping[segment.key] = cases.mapping[segment.key]
-        elif segment.name.startswith(f"{UNNAMED} "):
+        elif _is_unnamed(segment):
             mapping[segment.key] = None
         else:
             organ = _known(segment, organs) or _new(segment, organs)
@@ -43,6 +43,11 @@ def match_organs(cases: CaseList) -> CaseList:
     known = {organ.name for organ in kept}
     mapping = {key: name if name in known else None for key, name in mapping.items()}
     return replace(cases, organs=tuple(kept), mapping=mapping)
+
+
+def _is_unnamed(segment: Segment) -> bool:
+    name, _, number = segment.name.strip().partition(" ")
+    return not name or (name == UNNAMED and number.isdigit())
 
 
 def map_segment(cases: CaseList, key: str, name: str | None) -> CaseList:
@@ -115,8 +120,3 @@ def _codes(*codes: object) -> tuple[object, ...]:
 def _free_label(organs: Iterable[Organ]) -> int:
     taken = {organ.label for organ in organs}
     return next(label for label in range(1, HIGHEST_LABEL + 1) if label not in taken)
-
-
-def meanings(mapping: Mapping[str, str | None], organ: str) -> tuple[str, ...]:
-    """The segments that are learned as an organ."""
-    return tuple(key for key, name in mapping.items() if name == organ)

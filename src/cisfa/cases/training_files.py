@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from cisfa.cases.case_folder import CaseFiles
+from cisfa.cases.case_folder import CaseFiles, some_of
 from cisfa.cases.case_list import CaseList, ListedCase
 from cisfa.errors import CaseError
 
@@ -11,13 +11,12 @@ def source_files(cases: CaseList) -> list[CaseFiles]:
     """The annotated cases.
 
     Raises:
-        CaseError: There is none, one has no label map, a segment has no meaning, or a patient is in both domains.
+        CaseError: There is none, one has no label map, or a segment has no meaning.
     """
     if not cases.source:
         raise CaseError("The list has no source cases. Add annotated cases to learn from.")
     if not cases.organs:
         raise CaseError("The list names no organ to learn. Say what the segments of the source cases are.")
-    require_different_patients_by_keys(cases)
     files = []
     for case in cases.source:
         if case.labels is None:
@@ -30,10 +29,12 @@ def target_files(cases: CaseList) -> list[CaseFiles]:
     """The cases to adapt to; with the label maps of which some slices were drawn, where there are any.
 
     Raises:
-        CaseError: There is none, or a segment has no meaning.
+        CaseError: There is none, a segment has no meaning, or a patient is in both domains.
     """
     if not cases.target:
         raise CaseError("The list has no target cases. Add unlabelled cases to adapt to.")
+    # not before a method asks for the target: for one that does not, nothing would flatter
+    require_different_patients_by_keys(cases)
     return [
         CaseFiles(
             case.name, case.volume, None, few_labels=case.few_labels,
@@ -41,6 +42,22 @@ def target_files(cases: CaseList) -> list[CaseFiles]:
         )
         for case in cases.target
     ]  # fmt: skip
+
+
+def require_files(cases: Iterable[CaseFiles]) -> None:
+    """Raise when a file of a case is not there, before hours are spent on reading the others.
+
+    Raises:
+        CaseError: As said.
+    """
+    paths = [path for case in cases for path in (case.volume, case.labels, case.few_labels) if path is not None]
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        raise CaseError(
+            f"{'Files' if len(missing) > 1 else 'A file'} of the cases cannot be found: {some_of(missing)}. Put"
+            f" {'them' if len(missing) > 1 else 'it'} back or connect the drive, then start again. A new run can do"
+            " without such a case, a run that goes on cannot."
+        )
 
 
 def _meaning(cases: CaseList, case: ListedCase) -> dict[int, int] | None:

@@ -30,7 +30,7 @@ def volume_problems(facts: Sequence[CaseFacts], config: TrainingConfig) -> Itera
     settled = {domain: _settled(cases, _choice(domain, config)) for domain, cases in read.items()}
     for domain in _DOMAINS:
         yield from _modality_of_domain(domain, read[domain], _choice(domain, config))
-        yield from _intensities(read[domain], settled[domain])
+        yield from _intensities(read[domain], _choice(domain, config))
         yield from _numbers_of_slices(domain, read[domain], config.optimiser.batch_size)
         yield from _planes(domain, read[domain])
         yield from _spacing_of_domain(domain, read[domain])
@@ -79,36 +79,37 @@ def _modality_of_domain(domain: Domain, cases: Sequence[CaseFacts], choice: str)
         )
 
 
-def _intensities(cases: Sequence[CaseFacts], settled: Modality | None) -> Iterator[Finding]:
+def _intensities(cases: Sequence[CaseFacts], choice: str) -> Iterator[Finding]:
     for one in cases:
-        doubt = _doubt(one, settled)
+        # that it looks unlike the others is a finding of its own
+        doubt = _doubt(one, _settled([one], choice))
         if doubt:
             yield Finding("warning", f"{one.name} {doubt}", (one.name,), one.domain)
 
 
-def _doubt(one: CaseFacts, settled: Modality | None) -> str | None:
+def _doubt(one: CaseFacts, read_as: Modality | None) -> str | None:
     found = one.intensities
     if found is None:
         return None
     span = f"{found.lowest:g} to {found.highest:g}"
     if found.high - found.low <= _CONSTANT * max(abs(found.low), abs(found.high)):
         return f"is nearly constant: 98 of 100 voxels are {found.middle:g}. Check that it is the right volume."
-    if settled == "CT" and found.lowest > _AIR_HU:
+    if read_as == "CT" and found.lowest > _AIR_HU:
         return (
             f"is read as CT, but holds no air: its voxels run from {span}. CT must be in Hounsfield units (air -1000,"
             " water 0). Export it again without rescaling or window, or say that it is no CT."
         )
-    if settled == "CT" and found.highest < _BONE_HU:
+    if read_as == "CT" and found.highest < _BONE_HU:
         return (
             f"is read as CT, but nothing in it is as bright as {_BONE_HU:g} HU: its voxels run from {span}. Check that"
             " it is in Hounsfield units and no part of another volume."
         )
-    if settled == "MR" and found.low < 0:
+    if read_as == "MR" and found.low < 0:
         return (
             f"is read as MR, but has many negative voxels ({span}). MR as scanners give it has none: export it again"
             " without rescaling; if it is a CT, say so in the settings."
         )
-    if settled == "MR" and found.highest <= 1:
+    if read_as == "MR" and found.highest <= 1:
         return (
             f"is read as MR, but all its voxels lie between {span}: it was rescaled. That does no harm as long as"
             " whatever is segmented later looks the same; the original is the safer choice."

@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     make.add_argument("--description", help="what the model is for, in a few sentences")
     make.add_argument("--licence", help='an SPDX identifier such as "CC-BY-4.0", or a line of text')
     make.add_argument("--overwrite", action="store_true", help="replace a bundle that is there already")
+    add_job_options(make)
     show = actions.add_parser("show", help="show what a bundle says about itself, after verifying it")
     show.add_argument("bundle", type=Path, metavar="BUNDLE", help="the folder or .zip file")
     show.add_argument("--json", action="store_true", help="print the manifest and the bundle's checksum as JSON")

@@ -20,7 +20,7 @@ class CurveReader:
         self.values: dict[str, list[float]] = {}
         self._path = path
         self._names: list[str] = []
-        self._offset = 0
+        self._offset, self._file = 0, 0
 
     def read(self) -> bool:
         """Take in what was written since the last look.
@@ -30,12 +30,16 @@ class CurveReader:
             is read anew.
         """
         try:
-            size = self._path.stat().st_size
+            stat = self._path.stat()
+            size, file = stat.st_size, stat.st_ino
         except OSError:
-            size = 0
-        if size == self._offset:
+            size, file = 0, 0
+        # who drops rows puts a new file in the place of the old one
+        is_same = file == self._file
+        if size == self._offset and (is_same or not size):
             return False
-        if size < self._offset or not self._goes_on() or not self._take(self._read_from(self._offset)):
+        self._file = file
+        if not is_same or size < self._offset or not self._goes_on() or not self._take(self._read_from(self._offset)):
             self._forget()
             self._take(self._read_from(0))
         return True

@@ -41,7 +41,8 @@ else:
 
     def _is_taken(descriptor: int) -> bool:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # shared, so that two who ask at the same time do not take each other for a training
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
             return True
         fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -4,6 +4,7 @@ A run's process may have been started by a program that is long gone, so they sp
 ``state.json`` from the process, ``request.json`` to it.
 """
 
+import errno
 import json
 import time
 from contextlib import suppress
@@ -151,6 +152,17 @@ def reason_for(error: BaseException) -> str:
         return str(error)
     if isinstance(error, MemoryError):
         return "Memory (RAM) ran out. Choose a smaller batch, smaller slices or fewer cases."
+    if _is_of_a_full_disk(error):
+        return "The disk is full. Free some space, then resume the run: it goes on from its last checkpoint."
     if isinstance(error, CisfaError):
         return f"{type(error).__name__}: the log on the computer that it ran on says more."
     return f"Internal error ({type(error).__name__}): the log on the computer that it ran on says more."
+
+
+def _is_of_a_full_disk(error: BaseException | None) -> bool:
+    """True when a full disk, or a used-up quota, is behind an error."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False

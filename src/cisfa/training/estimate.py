@@ -1,45 +1,32 @@
-"""What a training will take: time from a few real steps on random slices, memory and disk from them and from sizes.
-
-A step's time and the memory of its activations grow with the number of pixels, and both have a part that does not (the
-optimiser's). So where a whole slice would take too long, two smaller sizes are tried, and a line through them tells.
-"""
+"""What a training will take: time from a few real steps on random slices, memory and disk from them and from sizes."""
 
 import shutil
-import time
-import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from cisfa.cases.check_report import CaseFacts, Estimate
 from cisfa.config import TrainingConfig
-from cisfa.events import Progress, Report
+from cisfa.events import Report
 from cisfa.inference.device import describe_device
-from cisfa.training.method import Method
 from cisfa.training.methods import method_named
-from cisfa.training.sampling import held_out_cases, rng_of_step
-from cisfa.training.slice_dataset import DomainSlices, FewLabels
-from cisfa.training.trainer import Batches, seed_everything, total_steps
+from cisfa.training.sampling import held_out_cases
+from cisfa.training.step_trial import Limits, Trial, along_line, try_steps
+from cisfa.training.trainer import total_steps
 
-_STAGE = "trying the settings"
 _MIB = 2.0**20
-# the smallest slices that all networks take, in pixels
-_SMALLEST = 64
-_STEP_PIXELS = 16
-_MOST_STEPS = 4
 # a validation costs about as much as this many steps
 _STEPS_OF_A_VALIDATION = 7
-# z-scores of random slices
-_TARGET_RANGE = (-2.0, 4.0)
-# of this process before any network: Python, torch and what else is loaded
-_BASE_MIB = {"cpu": 450.0, "cuda": 500.0, "mps": 300.0}
+# of a process before any network: on a CPU Python and all that it loads, on a card what CUDA takes for itself
+_BASE_MIB = {"cpu": 600.0, "cuda": 500.0, "mps": 300.0}
 # what a backward pass holds beside the tensors that were saved for it: their gradients, convolutions' work space
 _BESIDE_SAVED = 1.6
+# weights, their gradients, and Adam's two means
+_COPIES_OF_WEIGHTS = 4
+# of the free memory, for tensors saved in a trial
+_TRIAL_PART = 0.4
 # bytes: a picture of a preview as PNG a pixel; one measurement of some twenty values in all files that record it
 _PREVIEW_PIXEL, _MEASUREMENT = 0.9, 4000
 _PREVIEW_SLICES, _PREVIEW_COLUMNS = 4, 3
@@ -122,9 +109,9 @@ def estimate_training(
     Raises:
         ConfigError: Settings cannot work together.
     """
-    trial = _Trial(config, work, device, report, budget_s)
-    trial.run()
     free, total = _memory_of(device, room)
+    limits = Limits(budget_s, None if free is None else _TRIAL_PART * free)
+    trial = try_steps(config, device, report, classes=work.classes, with_few=work.few_slices > 0, limits=limits)
     steps = total_steps(config, work.source_slices, work.target_slices)
     validated = 1 + _STEPS_OF_A_VALIDATION / config.validation.every
     return Estimate(
@@ -132,198 +119,28 @@ def estimate_training(
         steps=steps,
         step_s=None if trial.step_s is None else trial.step_s * validated,
         time_basis=trial.time_basis,
-        memory_mib=trial.memory_mib,
-        memory_basis="measured" if device.type == "cuda" and trial.time_basis == "measured" else "computed",
+        memory_mib=_memory_mib(trial, work, device),
+        memory_basis="measured" if trial.size in trial.reserved_mib else "computed",
         free_memory_mib=free,
         total_memory_mib=total,
-        disk_mib=_disk_bytes(config, trial.state_bytes, steps) / _MIB,
+        disk_mib=_disk_bytes(config, trial.state_mib * _MIB, steps) / _MIB,
         free_disk_mib=_free_disk_mib(room.run_folder),
     )
 
 
-@dataclass
-class _Trial:
-    """Steps of the real method on random slices of rising size.
-
-    Attributes:
-        seconds: Size of a slice to seconds of a step.
-        saved_mib: Size of a slice to the most memory that tensors saved for backward passes took.
-        peak_mib: Size of a slice to the most memory that was reserved on a graphics card.
-    """
-
-    config: TrainingConfig
-    work: Workload
-    device: torch.device
-    report: Report
-    budget_s: float
-    seconds: dict[int, float] = field(default_factory=dict)
-    saved_mib: dict[int, float] = field(default_factory=dict)
-    peak_mib: dict[int, float] = field(default_factory=dict)
-    state_bytes: int = 0
-    weight_bytes: int = 0
-    is_too_large: bool = False
-
-    def run(self) -> None:
-        """Try the smallest size, then as large a one as the time allows."""
-        started, full = time.monotonic(), self.config.preprocessing.size
-        self.report(Progress(_STAGE, 0.0))
-        seed_everything(self.config.seed)
-        method = method_named(self.config.method).build(
-            self.config, classes=self.work.classes, target_range=_TARGET_RANGE, device=self.device
-        )
-        self.weight_bytes = sum(_bytes(parameter) for parameter in _parameters(method))
-        smallest = min(_SMALLEST, full)
-        self._try(method, smallest, until=started + self.budget_s / 3)
-        self.state_bytes = _state_bytes(method)
-        left = started + self.budget_s - time.monotonic()
-        larger = self._largest_within(left / 2, smallest, full)
-        if larger > smallest and not self.is_too_large:
-            self._try(method, larger, until=started + self.budget_s)
-        self.report(Progress(_STAGE, 1.0))
-
-    @property
-    def time_basis(self) -> Any:
-        """How the time of a step is known."""
-        if not self.seconds:
-            return "unknown"
-        return "measured" if self.config.preprocessing.size in self.seconds else "extrapolated"
-
-    @property
-    def step_s(self) -> float | None:
-        """Seconds of one step."""
-        return _at(self.config.preprocessing.size, self.seconds) if self.seconds else None
-
-    @property
-    def memory_mib(self) -> float:
-        """On the device, with the slices of all cases."""
-        size = self.config.preprocessing.size
-        pixels = size * size
-        # source and held out have labels; on the CPU the largest domain is there twice for a moment while it is read
-        labelled, largest = self.work.source_slices + self.work.held_out_slices, self.work.target_slices
-        slices = self.work.slices + (max(labelled, largest) if self.device.type == "cpu" else 0)
-        data = (2 * slices + labelled + self.work.few_slices) * pixels / _MIB
-        if self.peak_mib:
-            return data + _at(size, self.peak_mib)
-        # weights, their gradients, and Adam's two means
-        weights = 4 * self.weight_bytes / _MIB
-        return _BASE_MIB.get(self.device.type, 0.0) + data + weights + _BESIDE_SAVED * _at(size, self.saved_mib)
-
-    def _largest_within(self, seconds: float, smallest: int, full: int) -> int:
-        """The largest size of which a step takes no longer, as far as the smallest one tells."""
-        taken = self.seconds.get(smallest)
-        if taken is None or seconds <= 0:
-            return smallest
-        size = int(smallest * (seconds / taken) ** 0.5)
-        return full if size >= full else max(smallest, size // _STEP_PIXELS * _STEP_PIXELS)
-
-    def _try(self, method: Method, size: int, *, until: float) -> None:
-        """Time steps at a size: the fastest, since the first one also prepares things."""
-        batches = _random_batches(self.config, self.work, size, self.device)
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
-        for number in range(_MOST_STEPS):
-            begun = time.monotonic()
-            try:
-                with _counting_saved(method) as saved:
-                    losses = method.step(batches.at(number), rng_of_step(self.config.seed, number, "method"))
-                    torch.stack(list(losses.values())).tolist()  # as training does: waits for the graphics card
-            except (MemoryError, RuntimeError) as error:
-                if not _is_out_of_memory(error):
-                    raise
-                self.is_too_large = True
-                return
-            taken = time.monotonic() - begun
-            self.seconds[size] = min(taken, self.seconds.get(size, taken))
-            self.saved_mib[size] = max(saved.most / _MIB, self.saved_mib.get(size, 0.0))
-            self.report(Progress(_STAGE, 0.5 if size < self.config.preprocessing.size else 0.9))
-            if time.monotonic() + taken > until:
-                break
-        if self.device.type == "cuda":
-            self.peak_mib[size] = torch.cuda.max_memory_reserved(self.device) / _MIB + _BASE_MIB["cuda"]
+def _memory_mib(trial: Trial, work: Workload, device: torch.device) -> float:
+    """On the device, with the slices of all cases."""
+    labelled = work.source_slices + work.held_out_slices
+    # on the CPU the larger domain is there twice for a moment, while it is read
+    slices = work.slices + (max(labelled, work.target_slices) if device.type == "cpu" else 0)
+    data = (2 * slices + labelled + work.few_slices) * trial.size**2 / _MIB
+    base = _BASE_MIB.get(device.type, 0.0) + data
+    if trial.reserved_mib:
+        return base + along_line(trial.size, trial.reserved_mib)
+    return base + _COPIES_OF_WEIGHTS * trial.weight_mib + _BESIDE_SAVED * along_line(trial.size, trial.saved_mib)
 
 
-def _at(size: int, known: Mapping[int, float]) -> float:
-    """What is known of some sizes for another: a line through the largest two over the pixels, never falling."""
-    if size in known:
-        return known[size]
-    sizes = sorted(known, reverse=True)[:2]
-    if not sizes:
-        return 0.0
-    largest = sizes[0]
-    if len(sizes) < 2:
-        return known[largest] * (size / largest) ** 2
-    slope = (known[largest] - known[sizes[1]]) / (largest**2 - sizes[1] ** 2)
-    return known[largest] + max(0.0, slope) * (size**2 - largest**2)
-
-
-@dataclass
-class _Saved:
-    """Bytes of tensors that are saved for a backward pass, now and at most."""
-
-    weights: frozenset[int]
-    now: int = 0
-    most: int = 0
-    holders: dict[int, int] = field(default_factory=dict)
-
-    def take(self, tensor: Tensor) -> "_Held":
-        """Count a tensor until nobody holds it; a storage counts once, and weights never."""
-        held = _Held(tensor)
-        place, size = tensor.untyped_storage().data_ptr(), tensor.untyped_storage().nbytes()
-        if place not in self.weights:
-            self.holders[place] = self.holders.get(place, 0) + 1
-            if self.holders[place] == 1:
-                self.now += size
-                self.most = max(self.most, self.now)
-            weakref.finalize(held, self._let_go, place, size)
-        return held
-
-    def _let_go(self, place: int, size: int) -> None:
-        self.holders[place] -= 1
-        if self.holders[place] == 0:
-            self.now -= size
-
-
-class _Held:
-    """A saved tensor, to see when it is let go."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor = tensor
-
-
-@contextmanager
-def _counting_saved(method: Method) -> Iterator[_Saved]:
-    saved = _Saved(frozenset(parameter.untyped_storage().data_ptr() for parameter in _parameters(method)))
-    with torch.autograd.graph.saved_tensors_hooks(saved.take, lambda held: held.tensor):
-        yield saved
-
-
-def _random_batches(config: TrainingConfig, work: Workload, size: int, device: torch.device) -> Batches:
-    """Batches of noise in place of slices: what a step costs does not depend on what is to be seen."""
-    count = config.optimiser.batch_size
-    generator = torch.Generator().manual_seed(config.seed)
-    voxels = torch.randn((count, 1, size, size), generator=generator).half()
-    labels = torch.randint(0, work.classes, (count, size, size), generator=generator, dtype=torch.uint8)
-    source = DomainSlices(voxels, labels, "CT", ()).to(device)
-    few = FewLabels(torch.arange(count), labels, ()) if work.few_slices else None
-    return Batches(config, source, replace(DomainSlices(voxels, None, "CT", ()), few=few).to(device))
-
-
-def _parameters(method: Method) -> list[torch.nn.Parameter]:
-    return [parameter for network in method.networks.values() for parameter in network.parameters()]
-
-
-def _bytes(tensor: Tensor) -> int:
-    return tensor.numel() * tensor.element_size()
-
-
-def _state_bytes(method: Method) -> int:
-    """Size of a checkpoint, after a step at least."""
-    networks = sum(_bytes(value) for network in method.networks.values() for value in network.state_dict().values())
-    states = [state for optimiser in method.optimisers.values() for state in optimiser.state.values()]
-    return networks + sum(_bytes(value) for state in states for value in state.values() if isinstance(value, Tensor))
-
-
-def _disk_bytes(config: TrainingConfig, state_bytes: int, steps: int) -> float:
+def _disk_bytes(config: TrainingConfig, state_bytes: float, steps: int) -> float:
     """What a run's folder grows to: checkpoints with one being written, pictures twice (TensorBoard), measurements."""
     schedule = config.schedule
     checkpoints = min(schedule.keep_checkpoints, steps // schedule.checkpoint_every + 1) + 1
@@ -350,7 +167,3 @@ def _memory_of(device: torch.device, room: Room) -> tuple[float | None, float | 
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info(device)
     return None if free is None else free / _MIB, None if total is None else total / _MIB
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)

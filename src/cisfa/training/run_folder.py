@@ -123,12 +123,11 @@ class RunFolder:
         return read_json(self.path / run_files.ENVIRONMENT)
 
     def trained_s(self) -> float:
-        """Seconds spent training, over all times it was started."""
-        return (
-            float(read_json(self.path / run_files.TRAINED)["seconds"])
-            if (self.path / run_files.TRAINED).is_file()
-            else 0.0
-        )
+        """Seconds spent training, over all times it was started; 0 when that is not known."""
+        try:
+            return float(read_json(self.path / run_files.TRAINED)["seconds"])
+        except (RunError, KeyError, TypeError, ValueError):
+            return 0.0  # not yet there, or left in ruins by a power cut: no reason to lose a run
 
     def add_trained_s(self, seconds: float) -> None:
         """Count seconds spent training."""

@@ -24,7 +24,11 @@ class RunMonitor:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """The whole time that a process works on the run; however it ends is written down."""
+        """The whole time that a process works on the run; however it ends is written down.
+
+        Raises:
+            VolumeFileError: The folder cannot be written at the beginning or at the end.
+        """
         clear_request(self._folder)
         try:
             self._write(Status.READING)
@@ -33,11 +37,14 @@ class RunMonitor:
             with suppress(VolumeFileError):  # the disk may be full, which is what is being told already
                 self._end(error)
             raise
-        self._write(Status.DONE, remaining_s=0.0, fraction=1.0)
+        else:
+            self._write(Status.DONE, remaining_s=0.0, fraction=1.0)
+        finally:
+            clear_request(self._folder)
 
     def begin_training(self, step: int, steps: int) -> None:
         """The cases are read."""
-        self._write(Status.TRAINING, step=step, steps=steps, stage="")
+        self._try_to_write(Status.TRAINING, step=step, steps=steps, stage="")
 
     def report(self, event: Event) -> None:
         """Take an event and pass it on.
@@ -65,7 +72,7 @@ class RunMonitor:
             stage=event.stage, fraction=event.fraction,
         )  # fmt: skip
         if time.monotonic() - self._written > _EVERY_S:
-            self._write(self._state.status)
+            self._try_to_write(self._state.status)
 
     def _end(self, error: BaseException) -> None:
         if not isinstance(error, Cancelled | KeyboardInterrupt):
@@ -74,7 +81,11 @@ class RunMonitor:
         # who ends the process in another way (Ctrl-C, a cluster that wants its node back) may well resume it
         status = Status.STOPPED if read_request(self._folder) == "stop" else Status.PAUSED
         self._write(status, remaining_s=None)
-        clear_request(self._folder)
+
+    def _try_to_write(self, status: Status, **changes: object) -> None:
+        """Write, unless that cannot be done at present: as long as checkpoints can be written, nothing is lost."""
+        with suppress(VolumeFileError):
+            self._write(status, **changes)
 
     def _write(self, status: Status, **changes: object) -> None:
         self._state = replace(self._state, status=status, memory_mb=self._memory_mb(), **changes)  # type: ignore[arg-type]

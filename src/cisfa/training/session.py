@@ -2,16 +2,17 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass, replace
 
 import torch
 
 from cisfa import __version__
 from cisfa.cases.case_folder import CaseFiles
+from cisfa.cases.training_files import require_files
 from cisfa.config import Modality, TrainingConfig
 from cisfa.config_files import to_json_values
-from cisfa.errors import CaseError, ConfigError, RunError
+from cisfa.errors import CaseError, ConfigError, RunError, VolumeFileError
 from cisfa.events import Notice, Progress, Report
 from cisfa.imaging.organs import Organ, organs_from_names
 from cisfa.runs.run_data import RunData
@@ -114,7 +115,8 @@ def _run(
             train(method, batches, validation, folder=folder, recorder=recorder, steps=(done, steps))
     finally:
         if monitor:
-            folder.add_trained_s(time.monotonic() - started)
+            with suppress(VolumeFileError):  # a full disk, which ended the training: that is to be told, not this
+                folder.add_trained_s(time.monotonic() - started)
 
 
 def _recorder(
@@ -195,6 +197,7 @@ def _read_domains(
     cases: TrainingCases, config: TrainingConfig, entry: MethodEntry, report: Report
 ) -> tuple[_Domains, RunData]:
     organs = cases.organs or organs_from_names(config.organs)
+    require_files([*cases.source, *(_target_cases(cases, config) if entry.has_target else ())])
 
     def read(domain: str, files: Sequence[CaseFiles], choice: str) -> DomainSlices:
         modality: Modality | None = None if choice == "auto" else ("CT" if choice == "CT" else "MR")
