@@ -39,12 +39,13 @@ class RunTable:
         self._icons: dict[tuple[int, int, int], Any] = {}
         # column and whether descending; None is the library's order, the latest first
         self._order: tuple[int, bool] | None = None
+        self._titles = [table.horizontalHeaderItem(column).text() for column in range(STARTED + 1)]
         self.on_selected: Callable[[], object] = lambda: None
         header = table.horizontalHeader()
         header.setSectionsClickable(True)
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(NAME, qt.QHeaderView.Stretch)
-        header.connect("sectionClicked(int)", self._on_header_clicked)
+        header.sectionClicked.connect(self._on_header_clicked)
         table.connect("itemSelectionChanged()", self._on_selection_changed)
 
     @property
@@ -126,9 +127,10 @@ class RunTable:
             self._order = (column, not self._order[1])
         else:
             self._order = (column, is_numeric)  # the best and the latest first
-        header = self._table.horizontalHeader()
-        header.setSortIndicatorShown(True)
-        header.setSortIndicator(column, qt.Qt.DescendingOrder if self._order[1] else qt.Qt.AscendingOrder)
+        # Qt's own sign would make every column wider, and names shorter
+        for place, title in enumerate(self._titles):
+            sign = " ▾" if self._order[1] else " ▴"
+            self._table.horizontalHeaderItem(place).setText(title + (sign if place == column else ""))
         self.show(self._shown)
 
     def _in_order(self, runs: Sequence[Run]) -> tuple[Run, ...]:

@@ -136,7 +136,7 @@ class ScoreView:
 
 def _about(scores: ScoreFile) -> str:
     cases = len({each.case for each in scores.cases})
-    return _("{cases} cases, with the checkpoint of step {step}.").format(cases=cases, step=scores.model.steps)
+    return _("Cases scored: {cases}, with the checkpoint of step {step}.").format(cases=cases, step=scores.model.steps)
 
 
 def _numbered(run: Path) -> list[Path]:

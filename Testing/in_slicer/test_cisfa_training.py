@@ -125,6 +125,7 @@ class CISFATrainingInSlicer(unittest.TestCase):
 
     def test_a_paused_run_is_resumed(self):
         from cisfa.config_files import compose
+        from cisfa.runs.run_lock import is_locked
         from cisfa.runs.run_state import Status
         from cisfa_slicer.run_launcher import RunPlan
 
@@ -138,6 +139,7 @@ class CISFATrainingInSlicer(unittest.TestCase):
         self.wait(lambda: self.training.look_at(folder).state.status is Status.TRAINING)
         self.training.launcher.stop(folder)
         self.wait(lambda: self.training.look_at(folder).state.status is Status.STOPPED)
+        self.wait(lambda: not is_locked(folder))
         self.training.runs.remove(folder)
 
     def test_a_pair_of_the_scene_becomes_a_case(self):

@@ -46,9 +46,13 @@ class NetworksConfig:
     """Widths and depths; the defaults are the paper's."""
 
     generator_width: int = 64
+    # channels of the first layer; the network that translates slices grows with its square
     generator_blocks: int = 9
+    # residual blocks between its down- and upsampling
     segmenter_width: int = 64
+    # channels of the first stage of the network that goes into the bundle
     discriminator_width: int = 64
+    # channels of the first layer of both discriminators, which serve training alone
 
     def __post_init__(self) -> None:
         for name in ("generator_width", "generator_blocks", "segmenter_width", "discriminator_width"):
@@ -60,6 +64,7 @@ class PatchContrastConfig:
     """The weighted patch-wise contrastive loss, eq (2)-(4)."""
 
     enabled: bool = True
+    # off for the ablation
     organ_weight: float = 2.0
     # w of eq (3); 1 gives "CISFA (no weight)"
     temperature: float = 0.2
@@ -80,6 +85,7 @@ class FeatureContrastConfig:
     combination: Literal["sum", "sequential", "off"] = "sum"
     # sum adds it to the segmenter's other losses; sequential updates the encoder with it first (paper, table 3)
     temperature: float = 0.2
+    # tau of eq (5)
 
     def __post_init__(self) -> None:
         _require(self.temperature > 0, "feature_contrast.temperature", self.temperature, "above 0")
@@ -104,8 +110,11 @@ class OptimiserConfig:
     """Adam, the same for all networks, at a constant rate."""
 
     learning_rate: float = 2e-4
+    # the paper's; small networks bear twice as much
     betas: tuple[float, float] = (0.5, 0.999)
+    # of Adam; 0.5 is usual where networks play against each other
     batch_size: int = 4
+    # slices of each domain in a step, of all processes together
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     # of the networks' forward and backward passes, where the hardware multiplies it; losses and weights stay float32
 
@@ -139,13 +148,17 @@ class ScheduleConfig:
     """How long to train and how often to save and show."""
 
     epochs: int = 200
+    # passes over the larger domain
     steps: int | None = None
     # when given, counts instead of epochs
     checkpoint_every: int = 500
     # steps; what a kill can cost at most
     keep_checkpoints: int = 3
+    # the newest ones; each takes about twelve bytes a weight
     metrics_every: int = 10
+    # steps between two rows of losses
     preview_every: int = 500
+    # steps between two pictures
 
     def __post_init__(self) -> None:
         for name in ("epochs", "checkpoint_every", "keep_checkpoints", "metrics_every", "preview_every"):
@@ -187,10 +200,13 @@ class TrainingConfig:
     """One training run."""
 
     method: str = "cisfa"
+    # cisfa adapts; source-only and supervised are what it is compared with
     seed: int = 0
+    # of everything that is left to chance; the same seed gives the same run, on a CPU bit for bit
     organs: Mapping[str, str] = field(default_factory=lambda: dict(ABDOMEN))
     # label value to organ name; a dataset.json beside the source's folders takes precedence
     source_modality: Literal["auto", "CT", "MR"] = "auto"
+    # CT is windowed in HU, MR clipped at a percentile
     target_modality: Literal["auto", "CT", "MR"] = "auto"
     # auto: volumes with negative intensities are CT in HU, others MR
     preprocessing: PreprocessingConfig = PreprocessingConfig()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cisfa.errors import CisfaError
 from cisfa.runs.run_files import CHECKPOINTS, CONFIG, PREVIEWS, STATE, VALIDATION
+from cisfa.runs.run_lock import is_locked
 from cisfa.runs.run_state import RunState, Status
 from cisfa.runs.run_summary import RunSummary, is_run, summarise
 from cisfa_slicer.data_folder import data_folder
@@ -139,6 +140,8 @@ class RunLibrary:
         """
         if self.look_at(path).state.status.is_active:
             raise RunLibraryError(f"{path.name} is being trained. Stop it first, then delete it.")
+        if is_locked(path):  # it has said that it ends, and is still at it
+            raise RunLibraryError(f"{path.name} is just ending. Delete it in some seconds.")
 
     def remove(self, path: Path) -> None:
         """Delete a run with its checkpoints, and what belongs to it on this computer.

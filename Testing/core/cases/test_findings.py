@@ -318,6 +318,14 @@ def test_few_labels_that_are_wanted_must_be_there_and_be_right() -> None:
     assert [finding.severity for finding in study.problems()] == ["warning"]  # while they are not opened
 
 
+def test_names_of_few_labels_must_mean_something_even_while_they_are_not_used() -> None:
+    """As training has it, which looks the names up before it decides what to open."""
+    study = Study().change("target", [1], has_labels=True, labelled_slices=30, segments=(FoundSegment(COUCH, 9, True),))
+    study.mapping.pop("couch")
+    errors = [finding for finding in study.problems() if finding.severity == "error"]
+    assert [(finding.cases, finding.domain) for finding in errors] == [(("mr 1",), "target")]
+
+
 def test_settings_that_cannot_work_together_are_errors() -> None:
     assert setting_problems(CONFIG) == ()
     found = the_only(setting_problems(compose(assignments=["optimiser.batch_size=1"])), "error")

@@ -9,7 +9,10 @@ from filelock import FileLock, Timeout
 from cisfa.runs.run_lock import is_locked
 from cisfa.training.run_folder import RunFolder
 
-HOLDS = "import sys; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); input()"
+HOLDS = (
+    "import sys; from filelock import FileLock\n"
+    "lock = FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); sys.stdin.read()"
+)
 
 
 def test_a_folder_without_a_lock_is_not_locked(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ HERE = Path(__file__).parent
 if str(HERE) not in sys.path:
     sys.path.append(str(HERE))
 
+from nursery import Nursery  # noqa: E402 - found only now
+
 SHAPE = (6, 40, 48)
 # intensity of air, body, organ 1 and organ 3, each with its noise
 CT = ((-1000.0, 5.0), (30.0, 20.0), (120.0, 10.0), (180.0, 10.0))
@@ -120,3 +122,10 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """Starts processes of the command."""
+    with Nursery() as made:
+        yield made

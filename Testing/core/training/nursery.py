@@ -23,9 +23,9 @@ from typing import Any, Self
 
 # every child would import these itself
 IMPORTED = (
-    "torch", "torch._dynamo", "matplotlib.image", "monai.losses", "nibabel", "SimpleITK", "tensorboardX.proto.event_pb2",
-    "tensorboardX.record_writer", "tensorboardX.summary", "cisfa.cli.train", "cisfa.training.session",
-    "cisfa.training.join_processes", "cisfa.cases.training_files",
+    "torch", "torch._dynamo", "matplotlib.image", "monai.losses", "nibabel", "SimpleITK",
+    "tensorboardX.proto.event_pb2", "tensorboardX.record_writer", "tensorboardX.summary", "cisfa.cli.train",
+    "cisfa.training.session", "cisfa.training.join_processes", "cisfa.cases.training_files",
 )  # fmt: skip
 _POLL_S = 0.002
 
@@ -162,7 +162,8 @@ def _tend() -> None:
             answer = len(children) - 1
         else:
             answer = getattr(children[question["child"]], question["do"])()
-        print(json.dumps(answer), flush=True)
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
     for child in children:
         with suppress(OSError):
             child.kill()

@@ -2,7 +2,6 @@
 
 import os
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from killing import Killer
 from nursery import Nursery
+from run_ends import differing_ends
 
 # where a process cannot be forked, each takes the seconds that torch's import does
 KILLS = 24 if hasattr(os, "fork") else 4
@@ -21,15 +21,16 @@ SETTINGS = (
 
 
 @pytest.fixture(scope="module")
-def killer(larger_domains: Any, tiny_words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killer]:
+def killer(
+    nursery: Nursery, larger_domains: Any, tiny_words: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Killer:
     """A command that has been killed many times."""
     domains = ["--source", str(larger_domains.source), "--target", str(larger_domains.target)]
     words = [*domains, *tiny_words, *(word for setting in SETTINGS for word in ("--set", setting))]
-    with Nursery() as nursery:
-        made = Killer(nursery, words, tmp_path_factory.mktemp("Läufe 1"), random.Random(20))
-        made.make_reference()
-        made.kill(KILLS)
-        yield made
+    made = Killer(nursery, words, tmp_path_factory.mktemp("Läufe 1"), random.Random(20))
+    made.make_reference()
+    made.kill(KILLS)
+    return made
 
 
 def test_runs_that_are_killed_at_random_moments_end_bit_for_bit_as_one_that_is_not(killer: Killer) -> None:
@@ -44,8 +45,6 @@ def test_the_kills_hit_reading_training_saving_and_resuming(killer: Killer) -> N
 
 
 def test_a_run_that_ended_otherwise_would_be_found(killer: Killer) -> None:
-    from run_ends import differing_ends
-
     reference: Path = killer.reference
     table = reference / "metrics.csv"
     content = table.read_bytes()

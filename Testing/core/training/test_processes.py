@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from cisfa.cases.case_folder import labelled_cases, unlabelled_cases
 from cisfa.config import TrainingConfig
 from cisfa.config_files import compose
-from cisfa.errors import Cancelled, CisfaError, ConfigError, RunError, VolumeFileError
+from cisfa.errors import Cancelled, CaseError, CisfaError, ConfigError, RunError, VolumeFileError
 from cisfa.events import Event, Progress
 from cisfa.losses.feature_contrast import feature_contrast
 from cisfa.losses.overlap_loss import dice_loss
@@ -312,7 +312,7 @@ def test_in_float32_they_differ_by_rounding_alone(two: Any, name: str) -> None:
         torch.testing.assert_close(found[name]["losses"][0], alone["losses"][0], rtol=1e-4, atol=1e-6)
         for ours, theirs in zip(found[name]["losses"], alone["losses"], strict=True):
             # Adam makes as large a step of a rounding error as of any gradient, where the true one is zero
-            torch.testing.assert_close(losses_in(ours), losses_in(theirs), rtol=0.01, atol=1e-4)
+            torch.testing.assert_close(losses_in(ours), losses_in(theirs), rtol=0.02, atol=1e-3)
     ours, theirs = (one[name]["weights"] for one in two[0])
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
@@ -346,7 +346,7 @@ def test_a_batch_that_cannot_be_shared_equally_is_refused(two: Any) -> None:
 def test_cases_that_one_process_does_not_find_leave_no_run_behind(two: Any) -> None:
     ended, out = two
     for found in (one["runs"] for one in ended):
-        assert found["cases of one"][0] in (RunError.__name__, VolumeFileError.__name__)
+        assert found["cases of one"][0] in (RunError.__name__, CaseError.__name__)
         assert "nowhere" in found["cases of one"][1]
     assert not RunFolder(out / "cases").exists
 

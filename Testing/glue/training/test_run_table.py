@@ -102,6 +102,10 @@ def test_a_click_on_a_header_sorts_and_another_one_turns_it_around(tab: OpenTab,
     for column, expected in ((NAME, ["A", "b", "C"]), (NAME, ["C", "b", "A"]), (DICE, ["b", "A", "C"])):
         header.sectionClicked(column)
         assert tab.names == expected
+    assert [tab.ui.runTable.horizontalHeaderItem(column).text() for column in (NAME, DICE)] == [
+        "Training",
+        "Best Dice ▾",
+    ]
     make_run(runs / "D", step=300)
     tab.section.refresh()
     assert tab.names == ["b", "D", "A", "C"]

@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import qt
 
 from cisfa.config import TrainingConfig
 from cisfa.runs.run_state import Status, make_request, read_request
+from cisfa_slicer.process_tree import kill_process_tree
 from cisfa_slicer.run_companion import RunCompanion
 from cisfa_slicer.run_launcher import RunLauncher, RunPlan
 from cisfa_slicer.run_library import RunLibrary
@@ -307,12 +307,4 @@ def test_a_run_is_watched_paused_resumed_and_killed(host, root: Path, tmp_path: 
         assert tab.cell(0, 1) == "Interrupted"
     finally:
         tab.section.end_now()
-        with_end(process_id)
-
-
-def with_end(process_id: int) -> None:
-    try:
-        os.kill(process_id, signal.SIGKILL)
-        time.sleep(0.1)
-    except OSError:
-        pass
+        kill_process_tree(process_id)

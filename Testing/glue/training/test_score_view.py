@@ -83,7 +83,7 @@ def test_the_real_command_scores_a_run(host, root: Path, tmp_path: Path) -> None
     assert tab.has("tiny was scored.")
     output = RunCompanion(folder).path / "scores" / "1"
     scores = read_scores(output / "scores.json")
-    assert tab.ui.scoreAboutLabel.text == "2 cases, with the checkpoint of step 3."
+    assert tab.ui.scoreAboutLabel.text == "Cases scored: 2, with the checkpoint of step 3."
     assert [row[0] for row in table(tab.ui.scoreTable)] == ["spleen", "left kidney", "mean over organs"]
     assert table(tab.ui.scoreTable)[0][1] == f"{scores.organs[0].dice.mean:.3f} ± {scores.organs[0].dice.sd:.3f}"
     assert len(table(tab.ui.caseScoreTable)) == 4
@@ -108,7 +108,7 @@ def test_the_last_scores_are_shown_when_a_run_is_chosen_again(tab: OpenTab, run:
     assert not tab.ui.copyScoresButton.enabled
     tab.section.select(run)
     assert not tab.ui.scoreTable.isHidden()
-    assert tab.ui.scoreAboutLabel.text == "5 cases, with the checkpoint of step 400."
+    assert tab.ui.scoreAboutLabel.text == "Cases scored: 5, with the checkpoint of step 400."
 
 
 def test_tables_tell_means_values_and_what_explains_them(tab: OpenTab, run: Path) -> None:
@@ -143,7 +143,7 @@ def test_scores_of_some_cases_are_shown_with_what_is_wrong_with_the_others(
     jobs_do(FAILS_AFTER.format(scores=str(tmp_path / "scores.json")))
     score(host, tab, cases)
     assert tab.has("1 of 5 cases could not be scored: DOE^JANE 1.")
-    assert tab.ui.scoreAboutLabel.text.startswith("4 cases")
+    assert tab.ui.scoreAboutLabel.text.startswith("Cases scored: 4,")
     assert not named_in_log(tab)
     assert "… is left out" in tab.log
 

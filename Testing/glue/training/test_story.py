@@ -1,8 +1,5 @@
 """The whole story with real jobs: fill the tables, check, start, watch, kill, resume, make a model, segment with it."""
 
-import os
-import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +8,7 @@ import slicer
 from cisfa.cli.main import main
 from cisfa.config_files import compose
 from cisfa.runs.run_state import Status
-from cisfa_slicer.process_tree import descendants
+from cisfa_slicer.process_tree import kill_process_tree
 from cisfa_slicer.run_companion import RunCompanion
 from panel_driving import finish, segmentations
 from panel_steps import rows
@@ -33,13 +30,6 @@ def cases(tmp_path: Path) -> Path:
     return folder
 
 
-def kill(process_id: int) -> None:
-    """At once, with all that it started, as a power cut would."""
-    for each in (process_id, *descendants(process_id)):
-        os.kill(each, signal.SIGKILL)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
 @pytest.mark.timeout(600)
 def test_from_two_folders_to_a_segmentation(host, root: Path, training, tabs, cases: Path, folders: Path) -> None:
     logic = training.logic.training
@@ -71,7 +61,7 @@ def test_from_two_folders_to_a_segmentation(host, root: Path, training, tabs, ca
     host.spin_until(lambda: not tabs.curveLabel.pixmap.isNull(), "curves")
 
     # kill and resume
-    kill(RunCompanion(run.path).read_launch().process_id)
+    kill_process_tree(RunCompanion(run.path).read_launch().process_id)
     host.spin_until(lambda: logic.look_at(run.path).state.status is Status.INTERRUPTED, "the end")
     host.spin_until(lambda: tabs.resumeRunButton.enabled, "the button")
     tabs.resumeRunButton.click()

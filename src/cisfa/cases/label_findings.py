@@ -1,7 +1,7 @@
 """What is wrong with label maps: values without a meaning, organs that nobody drew, few labels."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cisfa.cases.case_folder import some_of
 from cisfa.cases.case_list import CaseList, ListedCase
@@ -43,10 +43,11 @@ def label_problems(facts: Sequence[CaseFacts], cases: CaseList, config: Training
         config: Of the training.
     """
     listed = _by_key(cases)
-    read = [one for one in facts if one.has_labels and one.problem is None]
+    read = [one for one in facts if one.has_labels and one.problem is None and (one.domain, one.name) in listed]
+    meanings = [_meaning(one, listed[one.domain, one.name], cases) for one in read]
     if config.few_labels.weight == 0:
-        read = [one for one in read if one.domain == "source"]
-    meanings = [_meaning(one, listed[one.domain, one.name], cases) for one in read if (one.domain, one.name) in listed]
+        # their files are not opened, so what they hold is not wrong; but training looks up what their names mean
+        meanings = [replace(one, unknown=()) if one.facts.domain == "target" else one for one in meanings]
     if not cases.organs:
         yield Finding("error", "The list names no organ to learn. Say what the segments of the source cases are.")
         return
@@ -56,7 +57,7 @@ def label_problems(facts: Sequence[CaseFacts], cases: CaseList, config: Training
         )
     for domain in ("source", "target"):
         yield from _without_meaning(domain, [one for one in meanings if one.facts.domain == domain])
-    yield from _empty(meanings)
+    yield from _empty([one for one in meanings if one.facts.domain == "source" or config.few_labels.weight > 0])
     yield from _missing_organs(cases, [one for one in meanings if one.facts.domain == "source"])
 
 

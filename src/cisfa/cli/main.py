@@ -49,10 +49,10 @@ class Entry(NamedTuple):
 COMMANDS = {
     "segment": Entry("segment volumes with a model bundle", is_job=True),
     "train": Entry("adapt a model to an unlabelled target domain", is_job=True),
-    "check": Entry("say what is wrong with cases before a training, and what it will take", is_job=True),
+    "check": Entry("say what is wrong with cases and settings before a training", is_job=True),
     "crossval": Entry("train and score one model for each fold of patients", is_job=True),
     "evaluate": Entry("score label maps against expert ones, and write a report"),
-    "score": Entry("segment labelled cases with a run or bundle, and score what it finds", is_job=True),
+    "score": Entry("segment labelled cases with a run or bundle, and score it", is_job=True),
     "bundle": Entry("show, check, download or make a model bundle"),
     "phantom": Entry("make synthetic cases to try things out with"),
     "doctor": Entry("say what this computer has and what is missing", is_job=True),

@@ -23,7 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cases", type=Path, metavar="FILE", help="list of cases instead of the folders, as CISFA Training saves it"
     )
-    parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="folder to write the run into")
+    # torchrun takes --run for an option of its own, unless a -- stands before the words that are not its
+    parser.add_argument(
+        "--run", "--run-folder", type=Path, required=True, metavar="DIR", dest="run", help="folder to write the run into"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run in --run")
     parser.add_argument("--same-names-differ", action="store_true", help="equal case names are different patients")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])

@@ -28,7 +28,7 @@ _COPIES_OF_WEIGHTS = 4
 # of the free memory, for tensors saved in a trial
 _TRIAL_PART = 0.4
 # bytes: a picture of a preview as PNG a pixel; one measurement of some twenty values in all files that record it
-_PREVIEW_PIXEL, _MEASUREMENT = 0.9, 4000
+_PREVIEW_PIXEL, _MEASUREMENT = 1.6, 4000
 _PREVIEW_SLICES, _PREVIEW_COLUMNS = 4, 3
 
 

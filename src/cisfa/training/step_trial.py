@@ -30,6 +30,8 @@ _MIB = 2.0**20
 _SMALLEST = 64
 _MULTIPLE = 16
 _MOST_STEPS = 4
+# of a step's time, what grows with the pixels at least
+_SURE_PART = 0.5
 # z-scores of random slices
 _TARGET_RANGE = (-2.0, 4.0)
 
@@ -64,7 +66,12 @@ class Trial:
     @property
     def step_s(self) -> float | None:
         """Seconds of a step; None when not even a small one could be done."""
-        return along_line(self.size, self.seconds) if self.seconds else None
+        if not self.seconds:
+            return None
+        largest = max(self.seconds)
+        in_proportion = self.seconds[largest] * (self.size / largest) ** 2
+        # on a computer that is busy with other things, a line through two sizes may point anywhere
+        return max(along_line(self.size, self.seconds), _SURE_PART * in_proportion)
 
 
 def try_steps(
@@ -167,7 +174,8 @@ class _Trier:
             self.report(Progress(_STAGE, 0.9 if size == self.config.preprocessing.size else 0.5))
             if time.monotonic() + times[-1] > until:
                 break
-        self.seconds[size] = min(times[1:] or times)
+        counted = times[1:] or times
+        self.seconds[size] = sum(counted) / len(counted)
         if is_card:
             self.reserved_mib[size] = torch.cuda.max_memory_reserved(self.device) / _MIB
 

@@ -115,11 +115,12 @@ class _Keeper:
         """Do what is due after so many steps of those of the run."""
         config = self.batches.config
         schedule = config.schedule
+        # before the metrics, since whoever hears of these may end the run, which goes on from here
+        if done % schedule.preview_every == 0 or done in (1, last):
+            self.recorder.preview(done, self.method.preview(self.batches.at(done - 1)))
         measured = values if done % schedule.metrics_every == 0 or done == last else {}
         is_validated = done % config.validation.every == 0 or done == last
         self.recorder.metrics(done, measured, self.validation.measure(self.method) if is_validated else {})
-        if done % schedule.preview_every == 0 or done in (1, last):
-            self.recorder.preview(done, self.method.preview(self.batches.at(done - 1)))
         if done % schedule.checkpoint_every == 0 or done == last:
             self.save(done)
 
