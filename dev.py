@@ -117,7 +117,9 @@ def format_code() -> None:
 def clean() -> None:
     """Remove what was built and every cache; .venv stays."""
     folders = [
-        folder for name in ("src", "CISFASegmentation", "CISFATraining", "Testing") for folder in (ROOT / name).rglob("__pycache__")
+        folder
+        for name in ("src", "CISFASegmentation", "CISFATraining", "Testing")
+        for folder in (ROOT / name).rglob("__pycache__")
     ]
     for path in [ROOT / name for name in (*BUILT, *CACHES)] + folders:
         if path.is_dir():

@@ -15,8 +15,8 @@ from slicer_host.api import class_api, class_names, names_of
 ROOT = Path(__file__).resolve().parents[2]
 # newer than the list, or there under conditions that the callers ask about
 NEWER = {"slicer": {"packaging", "dicomDatabase"}}
-# modules of Python's with functions in capitals
-NOT_VTK = {"unittest", "winreg"}
+# modules of Python's, and a library of Windows', with functions in capitals
+NOT_VTK = {"unittest", "winreg", "subprocess", "ctypes", "kernel"}
 FILES = sorted(
     path
     for pattern in ("CISFASegmentation/**/*.py", "CISFATraining/**/*.py", "src/cisfa_slicer/**/*.py")
@@ -53,7 +53,7 @@ def unknown_members(tree: ast.Module) -> list[str]:
             case ast.Attribute(value=ast.Attribute(value=ast.Name(id=space), attr=cls), attr=name):
                 api = class_api(f"{space}.{cls}")
                 known = api.callables | api.unsorted | api.constants.keys() | api.writable.keys()
-                if f"{space}.{cls}" in class_names() and name not in known:
+                if f"{space}.{cls}" in class_names() and name not in known and not name.startswith("__"):
                     found.append(f"{space}.{cls}.{name}")
     return found
 

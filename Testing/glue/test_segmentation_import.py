@@ -8,6 +8,7 @@ from cisfa.bundle.manifest import Manifest
 from cisfa.bundle.manifest_file import read_manifest
 from cisfa.imaging.volume import LabelMap
 from cisfa.imaging.volume_files import read_volume, write_label_map
+from cisfa_slicer.volume_export import SceneError, grid_of, require_same_grid, write_volume
 from CISFASegmentationLib.segmentation_import import (
     make_segmentation,
     place_in_scene,
@@ -15,7 +16,6 @@ from CISFASegmentationLib.segmentation_import import (
     show_in_3d,
     terminology_entry,
 )
-from cisfa_slicer.volume_export import SceneError, grid_of, require_same_grid, write_volume
 from scenes import add_transform, add_volume, segment_arrays
 
 CHECKSUM = "c" * 64

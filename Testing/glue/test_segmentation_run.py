@@ -12,10 +12,10 @@ from cisfa_slicer.interpreter import InterpreterError
 from cisfa_slicer.job import Outcome
 from cisfa_slicer.model_library import ModelLibrary
 from cisfa_slicer.requirements import RequirementsError
+from cisfa_slicer.volume_export import SceneError
 from CISFASegmentationLib.sample_data import load_sample
 from CISFASegmentationLib.segmentation_logic import SegmentationError, SegmentationLogic
 from CISFASegmentationLib.segmentation_run import Options, RunEnd
-from cisfa_slicer.volume_export import SceneError
 from panel_driving import leftovers
 from scenes import add_transform, add_volume, label_like_volume, segment_arrays, snapshot
 from stand_ins import GOOD, WAITS

@@ -19,7 +19,24 @@ def heavy_modules_after(code: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "module",
-    ["cisfa", "cisfa.config", "cisfa.events", "cisfa.errors", "cisfa.bundle.manifest_file", "cisfa.imaging.organs"],
+    [
+        "cisfa",
+        "cisfa.config",
+        "cisfa.config_files",
+        "cisfa.config_fields",
+        "cisfa.events",
+        "cisfa.errors",
+        "cisfa.bundle.manifest_file",
+        "cisfa.cases.case_list",
+        "cisfa.cases.check_report",
+        "cisfa.cases.discovery",
+        "cisfa.cases.organ_mapping",
+        "cisfa.evaluation.score_file",
+        "cisfa.imaging.organs",
+        "cisfa.imaging.segmentation_header",
+        "cisfa.runs.run_summary",
+        "cisfa.runs.slurm",
+    ],
 )
 def test_slicers_process_can_import_it_without_anything_heavy(module: str) -> None:
     assert heavy_modules_after(f"import {module}") == []

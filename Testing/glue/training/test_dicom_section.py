@@ -14,7 +14,7 @@ SERIES = {"1.1": ("CT", "thorax"), "1.2": ("SEG", "drawn"), "1.3": ("SR", "repor
 
 
 class Database:
-    isOpen = True  # noqa: N815 - Slicer's name
+    isOpen = True
 
     def patients(self):
         return ("1",)

@@ -25,7 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     # torchrun takes --run for an option of its own, unless a -- stands before the words that are not its
     parser.add_argument(
-        "--run", "--run-folder", type=Path, required=True, metavar="DIR", dest="run", help="folder to write the run into"
+        "--run",
+        "--run-folder",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        dest="run",
+        help="folder to write the run into",
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run in --run")
     parser.add_argument("--same-names-differ", action="store_true", help="equal case names are different patients")

@@ -100,7 +100,7 @@ class Wrapped(metaclass=WrappedClass):
 
 @cache
 def filtering(native: type) -> type:
-    """The class with Python's eventFilter in place of Qt's; with PythonQt, Qt calls what a derived class has of these."""
+    """The class with Python's eventFilter in place of Qt's: PythonQt lets Qt call that of a derived class."""
 
     class Filtering(native):
         owner: Callable[[], Any] = staticmethod(lambda: None)
