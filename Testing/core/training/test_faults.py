@@ -288,7 +288,11 @@ def test_a_loss_that_is_no_number_fails_the_run_with_its_reason(
         steps.append(0)
         return {**real(*arguments), **({"dice": math.nan} if len(steps) == 3 else {})}
 
+    def full(*_: Any) -> None:
+        raise VolumeFileError("trained.json cannot be written: what is told must be what ended the run, and not this")
+
     monkeypatch.setattr(trainer, "_values", values)
+    monkeypatch.setattr(RunFolder, "add_trained_s", full)
     assert main(["train", f"--run={run}", f"--cases={cases}", *settings]) == USER_CAN_MEND
     state = read_state(run, is_local=True)
     assert state.status is Status.FAILED

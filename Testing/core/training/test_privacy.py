@@ -273,8 +273,11 @@ def eventful(larger_domains: Any, tiny_words: list[str], tmp_path_factory: pytes
         volume.rename(folder / "elsewhere")
         assert main(words) == USER_CAN_MEND
         assert read_state(run, is_local=True).status is Status.FAILED
+        assert words_found(run, secrets_of(place)) == []
         (folder / "elsewhere").rename(volume)
         assert main(words) == USER_CAN_MEND
+        assert read_state(run, is_local=True).step == 2
+        assert words_found(run, secrets_of(place)) == []
         assert main([*words, "--resume"]) == CANCELLED
         assert read_state(run, is_local=True).status is Status.PAUSED
         assert main([*words, "--resume"]) == 0
