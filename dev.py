@@ -94,7 +94,9 @@ def test() -> None:
     """Run every check: style, types, layers, then the tests with their coverage."""
     lint()
     step("windows without a screen", python("-I", str(WINDOWS)))
-    step("pytest", python("-m", "pytest", "--cov", "--cov-report=term"))
+    # a process for each core, each with one thread: most of what is tested is too small for more
+    together = ("--numprocesses", "auto", "--dist", "loadfile")
+    step("pytest", python("-m", "pytest", "--cov", "--cov-report=term", *together), OMP_NUM_THREADS="1")
 
 
 def lint() -> None:
