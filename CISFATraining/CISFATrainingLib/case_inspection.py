@@ -39,6 +39,7 @@ class CaseInspection:
         self._job: Job | None = None
         self._folder: Path | None = None
         self._is_wanted_again = False
+        self._looked_at = store.cases
 
     @property
     def is_running(self) -> bool:
@@ -58,6 +59,7 @@ class CaseInspection:
             return
         interpreter = self._find_interpreter()
         self._folder = make_job_folder()
+        self._looked_at = self._store.cases
         self._store.save(self._folder / _CASES)
         self._job = Job(interpreter)
         self._job.event.connect(self.event)
@@ -85,7 +87,7 @@ class CaseInspection:
         try:
             # what is wrong with a case stands in the report, so it is read whatever the job says
             if folder is not None and (folder / _REPORT).is_file():
-                self._store.take(read_check_report(folder / _REPORT))
+                self._store.take(read_check_report(folder / _REPORT), self._looked_at)
                 message = ""
         except CisfaError as error:
             message = sentence_of(error)

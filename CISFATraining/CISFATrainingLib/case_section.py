@@ -61,6 +61,10 @@ class CaseSection:
         """Add what a user points at; errors become a sentence."""
         self._guarded(lambda: self._add(domain, discover(paths)))
 
+    def say_trouble(self, sentence: str) -> None:
+        """Tell of something that is wrong with the list as a whole."""
+        self._show_failure(sentence)
+
     def _connect_domain(self, domain: Domain, table: Any, buttons: tuple[Any, Any]) -> None:
         folder_button, files_button = buttons
         self._tables[domain] = CaseTable(table, self._store, domain)
@@ -94,17 +98,15 @@ class CaseSection:
         self._add_pairs(domain, [Pair(volume, self._ui.sceneSegmentationSelector.currentNode())])
 
     def _add_pairs(self, domain: Domain, pairs: Sequence[Pair]) -> None:
-        self._add(domain, [write_case(pair, is_source=domain == "source") for pair in pairs])
+        for pair in pairs:  # each by itself, so that one that cannot be used costs no other
+            self._add(domain, [write_case(pair, is_source=domain == "source")])
 
     def _add_all_of_scene(self) -> None:
         pairs = pairs_in_scene()
         if not pairs:
             raise SceneCaseError("The scene has no volume. Load some, or add cases from a folder.")
-        annotated = [pair for pair in pairs if pair.segmentation is not None]
-        plain = [pair for pair in pairs if pair.segmentation is None]
-        for domain, chosen in (("source", annotated), ("target", plain)):
-            if chosen:
-                self._add_pairs(domain, chosen)  # type: ignore[arg-type]
+        for pair in pairs:
+            self._add_pairs("target" if pair.segmentation is None else "source", [pair])
 
     def _suggest_segmentation(self, volume: Any) -> None:
         """The one that was drawn on the volume."""

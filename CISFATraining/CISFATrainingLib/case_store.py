@@ -1,6 +1,8 @@
 """The cases of the panel: what is in the two tables, what is known of it, and what its segments mean."""
 
+import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -38,7 +40,7 @@ class CaseStore:
 
     def of(self, domain: Domain) -> tuple[ListedCase, ...]:
         """The cases of a domain."""
-        return self._cases.source if domain == "source" else self._cases.target
+        return _of(self._cases, domain)
 
     def facts_of(self, domain: Domain, case: ListedCase) -> CaseFacts | None:
         """What is known of a case; None until it was looked at."""
@@ -56,14 +58,23 @@ class CaseStore:
         found = {case.name for case in cases} | {str(path) for path in paths}
         return found | {path.name for path in paths} | {str(path.parent) for path in paths}
 
-    def restore(self) -> None:
-        """Take up the list of the last sitting; one that cannot be read is left where it is."""
-        if self._working_file.is_file():
-            try:
-                self._cases = read_case_list(self._working_file)
-            except CisfaError:
-                return
-            self.changed()
+    def restore(self) -> str:
+        """Take up the list of the last sitting.
+
+        Returns:
+            Why it cannot be taken up, in a sentence; empty when it can, or when there is none. It is kept beside.
+        """
+        if not self._working_file.is_file():
+            return ""
+        try:
+            self._cases = read_case_list(self._working_file)
+        except CisfaError as error:
+            aside = self._working_file.with_name(f"{self._working_file.stem}, not readable.json")
+            with suppress(OSError):
+                os.replace(self._working_file, aside)
+            return f"{error} It is kept as {aside.name}."
+        self.changed()
+        return ""
 
     def add(self, domain: Domain, found: Iterable[ListedCase]) -> str:
         """Add cases to a domain; those that are in it already are passed over, names are made different.
@@ -137,10 +148,19 @@ class CaseStore:
         self._facts.pop(("target", name), None)
         self._set("target", [_with_few(case, labelled) if case.name == name else case for case in self._cases.target])
 
-    def take(self, report: CheckReport) -> None:
-        """Remember what a look at the cases has found; segments that nobody had named become known by it."""
+    def take(self, report: CheckReport, looked_at: CaseList) -> None:
+        """Remember what a look at cases has found; segments that nobody had named become known by it.
+
+        Args:
+            report: Of the look.
+            looked_at: The list as it was then; what is another case by now is still to be looked at.
+        """
+        then = {(domain, case.name): case for domain in _DOMAINS for case in _of(looked_at, domain)}
+        now = {(domain, case.name): case for domain in _DOMAINS for case in self.of(domain)}
         for facts in report.cases:
-            self._facts[facts.domain, facts.name] = facts
+            key = (facts.domain, facts.name)
+            if key in now and _files(now[key]) == _files(then[key]):
+                self._facts[key] = facts
         filled = {domain: [self._filled(domain, case) for case in self.of(domain)] for domain in _DOMAINS}
         cases = match_organs(replace(self._cases, source=tuple(filled["source"]), target=tuple(filled["target"])))
         if cases != self._cases:
@@ -168,6 +188,14 @@ class CaseStore:
 
 
 _DOMAINS: tuple[Domain, Domain] = ("source", "target")
+
+
+def _of(cases: CaseList, domain: Domain) -> tuple[ListedCase, ...]:
+    return cases.source if domain == "source" else cases.target
+
+
+def _files(case: ListedCase) -> tuple[object, ...]:
+    return case.volume, case.labels, case.few_labels
 
 
 def _few(case: ListedCase) -> tuple[Segment, ...]:

@@ -11,6 +11,7 @@ from cisfa.cases.check_report import CaseFacts
 from CISFATrainingLib.case_store import CaseStore, Domain
 
 THUMBNAIL_PX = 48
+_WIDEST_PX = 200
 _NAME, _SIZE, _SPACING, _ORGANS = range(4)
 
 
@@ -24,6 +25,9 @@ class CaseTable:
         table.verticalHeader().visible = False
         table.verticalHeader().setDefaultSectionSize(THUMBNAIL_PX + 4)
         header = table.horizontalHeader()
+        header.setMaximumSectionSize(
+            _WIDEST_PX
+        )  # of a column that fits its texts: one long name must not hide the rest
         for column in (_NAME, _SIZE, _SPACING):
             header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(_ORGANS, qt.QHeaderView.Stretch)

@@ -63,7 +63,7 @@ class ClusterExport:
         options = SlurmOptions(Path(_RUN), Path(CASES), Path(CONFIG), job_name="cisfa")
         write_text(self._folder / SCRIPT, slurm_script(options))
         self._copies, self._count = iter(copies), len(copies)
-        self._next()
+        qt.QTimer.singleShot(0, self._next)
 
     def cancel(self) -> None:
         """Stop after the present volume."""

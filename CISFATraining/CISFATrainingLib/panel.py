@@ -56,7 +56,8 @@ class TrainingPanel:
         ):
             bind_path_field(field, name)
         ui.copyLogButton.connect("clicked(bool)", lambda checked: self._log.copy())
-        store.restore()
+        if trouble := store.restore():
+            self.cases.say_trouble(trouble)
 
     def enter(self) -> None:
         """The module is opened: runs that went on meanwhile are found again."""

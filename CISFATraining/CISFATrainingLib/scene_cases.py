@@ -4,6 +4,7 @@ A training runs for hours, perhaps when the scene is long gone, so it needs file
 """
 
 import hashlib
+import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,11 +87,15 @@ def write_case(pair: Pair, *, is_source: bool) -> ListedCase:
         ) from error
     segments: tuple[Segment, ...] = ()
     labels = None
-    if pair.segmentation is not None:
-        voxels, segments = _label_voxels(pair.volume, pair.segmentation)
-        labels = folder / _LABELS
-        _write_labels(pair.volume, voxels, labels)
-    write_volume(pair.volume, folder / _VOLUME)
+    try:
+        if pair.segmentation is not None:
+            voxels, segments = _label_voxels(pair.volume, pair.segmentation)
+            labels = folder / _LABELS
+            _write_labels(pair.volume, voxels, labels)
+        write_volume(pair.volume, folder / _VOLUME)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return ListedCase(
         name, folder / _VOLUME,
         labels=labels if is_source else None, few_labels=None if is_source else labels,

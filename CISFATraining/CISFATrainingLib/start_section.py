@@ -15,8 +15,10 @@ from cisfa.config_files import compose, presets
 from cisfa.errors import CisfaError
 from cisfa.events import Event, Progress
 from cisfa_slicer.error_display import ShownErrors
+from cisfa_slicer.run_companion import RunCompanion
 from cisfa_slicer.run_launcher import RunLauncher, RunPlan, interpreter_of_settings
 from cisfa_slicer.run_library import RunLibrary
+from CISFATrainingLib.case_files import note_use
 from CISFATrainingLib.case_store import CaseStore
 from CISFATrainingLib.check_run import CheckEnd, CheckRun
 from CISFATrainingLib.cluster_export import ClusterExport
@@ -60,6 +62,7 @@ class StartSection:
         self._check: CheckRun | None = None
         self._export: ClusterExport | None = None
         self._is_starting = False
+        self._few_labels_weight = _FEW_LABELS_WEIGHT
         self._methods = method_choices()
         self._presets = [preset for name in _ORDER for preset in presets() if preset.name == name]
         for method in self._methods:
@@ -85,7 +88,7 @@ class StartSection:
     @property
     def config(self) -> TrainingConfig:
         """The settings as they are chosen."""
-        weight = _FEW_LABELS_WEIGHT if self._ui.fewLabelsCheckBox.checked else 0.0
+        weight = self._few_labels_weight if self._ui.fewLabelsCheckBox.checked else 0.0
         config = self._settings.config
         organs = {str(organ.label): organ.name for organ in self._store.cases.organs}
         method = self._methods[self._ui.methodSelector.currentIndex].name
@@ -99,12 +102,14 @@ class StartSection:
             config: Its settings.
             cases: Its cases; None leaves those that are there.
         """
-        self._settings.set_config(config, self._settings.config)
+        preset = self._presets[max(self._ui.presetSelector.currentIndex, 0)]
+        self._settings.set_config(config, compose(preset=preset.name))
         names = [method.name for method in self._methods]
         self._ui.methodSelector.setCurrentIndex(names.index(config.method) if config.method in names else 0)
-        self._ui.fewLabelsCheckBox.checked = config.few_labels.weight > 0
         if cases is not None:
             self._store.replace(cases)
+        self._few_labels_weight = config.few_labels.weight or _FEW_LABELS_WEIGHT
+        self._ui.fewLabelsCheckBox.checked = config.few_labels.weight > 0 and self._ui.fewLabelsCheckBox.enabled
         self._say(_("The settings were taken over. Change what you like, then start."))
 
     def end_now(self) -> None:
@@ -121,6 +126,7 @@ class StartSection:
     def _on_preset(self, index: int) -> None:
         preset = self._presets[max(index, 0)]
         self._ui.presetAboutLabel.text = preset.about
+        self._few_labels_weight = _FEW_LABELS_WEIGHT
         self._settings.set_config(compose(preset=preset.name))
         self._forget_findings()
 
@@ -184,7 +190,7 @@ class StartSection:
         if end.report is None:
             self._show_failure(end.message)
             return
-        self._store.take(end.report)
+        self._store.take(end.report, plan.cases)
         self._ui.findingsBrowser.setHtml(findings_as_html(end.report))
         if end.report.errors:
             self._show_failure(_("This cannot be trained yet; see below what to change."))
@@ -195,6 +201,7 @@ class StartSection:
 
     def _launch(self, plan: RunPlan) -> None:
         folder = self._services.launcher.start(plan)
+        note_use(plan.cases, RunCompanion(folder).path)
         self._say(_("{name} was started; it goes on when Slicer is closed.").format(name=folder.name))
         self._services.log(f"Started a training with {plan.config.method}.")
         self._services.on_started(folder)
@@ -204,11 +211,12 @@ class StartSection:
         place = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Folder to write"), qt.QDir.homePath())
         if not place:
             return
-        self._export = ClusterExport(plan, Path(place))
-        self._export.progress.connect(self._show_event)
-        self._export.ended.connect(self._on_exported)
+        export = ClusterExport(plan, Path(place))
+        export.progress.connect(self._show_event)
+        export.ended.connect(self._on_exported)
+        export.start()
+        self._export = export
         self._ui.startProgressBar.visible = True
-        self._export.start()
 
     def _on_exported(self, message: str, is_failure: bool) -> None:
         self._export = None

@@ -63,7 +63,7 @@ def test_what_ends_between_two_looks_ended_as_it_says(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"status": "flying"}', b'{"status": "done", "wings": 2}', b"\xff"]
+    "content", [b"", b"{", b"[]", b'{"status": "flying"}', b'{"status": "done", "step": "two"}', b"\xff"]
 )
 def test_a_state_that_cannot_be_read_is_none(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "state.json").write_bytes(content)
@@ -97,3 +97,10 @@ def test_a_reason_holds_no_name() -> None:
     assert reason_for(DeviceError("No card.")) == "No card."
     assert reason_for(TrainingDivergedError("It is nan.")) == "It is nan."
     assert "RAM" in reason_for(MemoryError())
+
+
+def test_what_a_newer_version_says_besides_is_passed_over(tmp_path: Path) -> None:
+    write_state(tmp_path, RunState(Status.DONE, step=8, steps=8))
+    values = json.loads((tmp_path / "state.json").read_text(encoding="utf-8"))
+    (tmp_path / "state.json").write_text(json.dumps({**values, "mood": "good"}), encoding="utf-8")
+    assert read_state(tmp_path, is_local=True).status is Status.DONE

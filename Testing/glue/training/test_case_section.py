@@ -138,6 +138,42 @@ def test_files_that_a_run_needs_stay(host, tabs, looked, folders: Path) -> None:
     assert volume.is_file()
 
 
+def test_files_that_a_run_needs_stay_when_runs_are_kept_elsewhere_by_now(
+    host, tabs, looked, folders: Path, tmp_path: Path
+) -> None:
+    from CISFATrainingLib.case_files import note_use
+
+    tabs.sceneVolumeSelector.setCurrentNode(add_volume("one"))
+    tabs.addSceneTargetButton.click()
+    looked()
+    cases, companion = read_case_list(working_list()), folders / "Läufe" / "a run.local"
+    touch(companion / "cases.json")
+    note_use(cases, companion)
+    host.app.userSettings().setValue("CISFA/RunFolder", str(tmp_path / "others"))
+    select_row(tabs.targetTable, 0)
+    tabs.removeTargetButton.click()
+    assert cases.target[0].volume.is_file()
+
+
+def test_a_volume_that_cannot_be_used_costs_no_other_and_leaves_no_files(host, tabs, looked, folders: Path) -> None:
+    add_volume("good")
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
+    tabs.addAllSceneButton.click()
+    looked()
+    assert "empty is empty" in tabs.casesMessageLabel.text
+    assert [row[0] for row in rows(tabs.targetTable)] == ["good"]
+    assert len(list((folders / "Fälle").glob("*/volume.nrrd"))) == len(list((folders / "Fälle").glob("*/"))) == 1
+
+
+def test_a_list_that_cannot_be_read_is_told(host, root: Path, folders: Path) -> None:
+    path = folders / "Fälle" / "present list.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{", encoding="utf-8")
+    widget = host.load_module(root / "CISFATraining" / "CISFATraining.py")
+    assert "It is kept as present list, not readable.json" in widget.ui.casesMessageLabel.text
+    host.quit(widget)
+
+
 def test_removing_without_a_choice_says_what_to_do(tabs) -> None:
     tabs.removeSourceButton.click()
     assert "Select the cases" in tabs.casesMessageLabel.text

@@ -32,13 +32,25 @@ def test_the_list_is_there_again_in_the_next_sitting(store, tmp_path: Path) -> N
     assert again.cases == store.cases
 
 
-def test_a_list_that_cannot_be_read_stays_where_it_is(tmp_path: Path) -> None:
+def test_a_list_that_cannot_be_read_is_kept_beside_and_not_written_over(tmp_path: Path) -> None:
     path = tmp_path / "list.json"
     path.write_text("{", encoding="utf-8")
     store = CaseStore(path)
-    store.restore()
-    assert store.cases.source == ()
-    assert path.read_text(encoding="utf-8") == "{"
+    sentence = store.restore()
+    assert "is not JSON" in sentence
+    assert sentence.endswith("It is kept as list, not readable.json.")
+    store.add("source", [case("a")])
+    assert (tmp_path / "list, not readable.json").read_text(encoding="utf-8") == "{"
+
+
+def test_what_was_found_of_another_case_of_that_name_counts_for_nothing(store) -> None:
+    store.add("source", [case("a")])
+    looked_at = store.cases
+    store.remove("source", ["a"])
+    store.add("source", [ListedCase("a", Path("/y/a.nii"), Path("/y/a_seg.nii"))])
+    store.take(report(facts("a", segments=[LIVER])), looked_at)
+    assert store.unknown
+    assert store.of("source")[0].segments == ()
 
 
 def test_the_same_volume_is_added_once_and_names_are_made_different(store) -> None:
@@ -66,7 +78,7 @@ def test_what_a_look_finds_becomes_known_and_can_be_named(store) -> None:
     store.looked.connect(lambda: looked.append(1))
     store.add("source", [case("a")])
     assert store.unknown
-    store.take(report(facts("a", segments=unnamed(1, 5))))
+    store.take(report(facts("a", segments=unnamed(1, 5))), store.cases)
     assert not store.unknown
     assert looked == [1]
     assert store.cases.mapping == {"label 1": None, "label 5": None}
@@ -77,7 +89,7 @@ def test_what_a_look_finds_becomes_known_and_can_be_named(store) -> None:
 
 def test_a_case_that_is_removed_takes_its_organs_along(store) -> None:
     store.add("source", [case("a", segments=[LIVER]), case("b", segments=[Segment(2, "spleen")])])
-    store.take(report(facts("a", segments=[LIVER])))
+    store.take(report(facts("a", segments=[LIVER])), store.cases)
     assert [each.name for each in store.remove("source", ["a"])] == ["a"]
     assert [organ.name for organ in store.cases.organs] == ["spleen"]
     # another case of that name is another case
@@ -87,7 +99,7 @@ def test_a_case_that_is_removed_takes_its_organs_along(store) -> None:
 
 def test_drawn_slices_are_given_to_a_target_case_and_taken_away(store) -> None:
     store.add("target", [case("b", labels=False)])
-    store.take(report(facts("b", "target")))
+    store.take(report(facts("b", "target")), store.cases)
     drawn = ListedCase("x", Path("/x/b.nii"), few_labels=Path("/x/few.nrrd"), segments=(LIVER,))
     store.set_few_labels("b", drawn)
     assert store.of("target")[0].few_labels == Path("/x/few.nrrd")

@@ -64,7 +64,7 @@ def test_what_is_emptied_is_not_learned(host, tabs, store) -> None:
 
 def test_values_without_a_name_wait_for_one(tabs, store) -> None:
     store.add("source", [ListedCase("a", Path("/a.nii"), Path("/a_seg.nii"))])
-    store.take(report(facts("a", segments=unnamed(3))))
+    store.take(report(facts("a", segments=unnamed(3))), store.cases)
     assert rows(tabs.segmentTable) == [["label 3", "", "1 of 1", ""]]
     assert tabs.organsSummaryLabel.text == "Nothing is to be learned yet."
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cisfa.cases.case_list import ListedCase, read_case_list
+from cisfa.config_files import compose
 from cisfa.imaging.segments import Segment
 from cisfa.training.methods import METHODS
 from CISFATrainingLib.methods import method_choices
@@ -118,6 +119,22 @@ def test_few_labels_and_all_cards_are_passed_on(host, tabs, filled, checked, fol
     assert config["few_labels"]["weight"] == 1
 
 
+def test_settings_of_another_run_are_taken_over_and_reset_to_the_preset(training, tabs, filled, tmp_path: Path) -> None:
+    start = training.panel.start
+    other = compose(preset="quick", assignments=["seed=77", "few_labels.weight=0.3"], method="source-only")
+    start.take(other, None)
+    assert (start.config.seed, start.config.method) == (77, "source-only")
+    # no case has drawn slices
+    assert not tabs.fewLabelsCheckBox.checked
+    assert start.config.few_labels.weight == 0
+    drawn = ListedCase("b", tmp_path / "b.nii", few_labels=tmp_path / "few.nrrd", segments=(Segment(1, "liver"),))
+    filled.set_few_labels("b", drawn)
+    start.take(other, filled.cases)
+    assert start.config.few_labels.weight == 0.3
+    tabs.resetSettingsButton.click()
+    assert start.config.seed == 0
+
+
 def test_a_check_is_cancelled(host, tabs, filled, job_does, checked) -> None:
     job_does("wait_for_stdin_to_close()\nsys.exit(3)")
     tabs.startButton.click()
@@ -176,3 +193,4 @@ def test_a_folder_for_a_cluster_names_nobody(host, tabs, filled, tmp_path: Path)
     host.dialogs.answer_next(str(place))
     tabs.slurmButton.click()
     assert "is there already" in tabs.startMessageLabel.text
+    assert tabs.startProgressBar.isHidden()

@@ -57,7 +57,7 @@ def read_run_data(folder: Path) -> RunData | None:
     }
     try:
         return RunData(**{**values, "organs": tuple(_organ(entry) for entry in values["organs"])})
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"{folder / DATA} is damaged, or another version's ({error}). Start a new run.") from error
 
 

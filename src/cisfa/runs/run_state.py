@@ -8,7 +8,7 @@ import errno
 import json
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -113,7 +113,9 @@ def _stored_state(folder: Path) -> RunState | None:
     """What a process wrote; None when there is nothing, or nothing that can be read."""
     try:
         values = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        return from_json_values(RunState, {**values, "status": Status(values["status"])})
+        # a newer version may say more
+        known = {each.name: values[each.name] for each in fields(RunState) if each.name in values}
+        return from_json_values(RunState, {**known, "status": Status(values["status"])})
     except (OSError, ValueError, KeyError, TypeError, ConfigError):
         return None
 
