@@ -75,6 +75,8 @@ class CISFATrainingWidget(ScriptedLoadableModuleWidget):
         self.logic = CISFATrainingLogic()
         self.panel = TrainingPanel(self.ui, self.logic.training)
         slicer.app.connect("aboutToQuit()", self.panel.end_now)
+        if self.parent.isEntered:  # after a reload, Slicer does not enter again
+            self.panel.enter()
 
     def _load_tabs(self):
         """Each tab from its file; returns the widgets of all of them by name."""

@@ -9,9 +9,9 @@ import slicer
 from slicer.i18n import tr as _
 
 from cisfa.cases.case_list import ListedCase
-from cisfa.cases.discovery import discover
+from cisfa.cases.discovery import discover, segments_beside
 from cisfa.events import Event, Progress
-from cisfa_slicer.error_display import ShownErrors
+from cisfa_slicer.error_display import ShownErrors, failure_style
 from CISFATrainingLib.case_files import delete_unused
 from CISFATrainingLib.case_inspection import CaseInspection
 from CISFATrainingLib.case_store import CaseStore, Domain
@@ -65,6 +65,10 @@ class CaseSection:
         """Tell of something that is wrong with the list as a whole."""
         self._show_failure(sentence)
 
+    def look(self) -> None:
+        """Look at cases that nobody has looked at; errors become a sentence."""
+        self._guarded(self._inspection.look)
+
     def _connect_domain(self, domain: Domain, table: Any, buttons: tuple[Any, Any]) -> None:
         folder_button, files_button = buttons
         self._tables[domain] = CaseTable(table, self._store, domain)
@@ -105,8 +109,16 @@ class CaseSection:
         pairs = pairs_in_scene()
         if not pairs:
             raise SceneCaseError("The scene has no volume. Load some, or add cases from a folder.")
-        for pair in pairs:
-            self._add_pairs("target" if pair.segmentation is None else "source", [pair])
+        self._add_one_of_scene([pair.volume.GetID() for pair in pairs])
+
+    def _add_one_of_scene(self, volume_ids: list[str]) -> None:
+        """One at a time, between which the window lives."""
+        pair = next((pair for pair in pairs_in_scene() if pair.volume.GetID() == volume_ids[0]), None)
+        if pair is not None:  # it may have been deleted meanwhile
+            domain: Domain = "target" if pair.segmentation is None else "source"
+            self._guarded(lambda: self._add_pairs(domain, [pair]))
+        if volume_ids[1:]:
+            qt.QTimer.singleShot(0, lambda: self._add_one_of_scene(volume_ids[1:]))
 
     def _suggest_segmentation(self, volume: Any) -> None:
         """The one that was drawn on the volume."""
@@ -127,13 +139,18 @@ class CaseSection:
         if len(names) != 1:
             self._say(_("Select the one target case that the drawn slices belong to first."))
             return
-        path = qt.QFileDialog.getOpenFileName(
-            slicer.util.mainWindow(), _("Drawn slices (Cancel takes them away)"), qt.QDir.homePath(), _VOLUMES
-        )
-        drawn = ListedCase(names[0], Path(), few_labels=Path(path)) if path else None
-        self._store.set_few_labels(names[0], drawn)
-        self._say(_("Drawn slices added; they are used only when you say so under Train.") if path else "")
-        self._inspection.look()
+        (case,) = (each for each in self._store.of("target") if each.name == names[0])
+        question = _("{name} has drawn slices. Take them away?").format(name=case.name)
+        if case.few_labels is not None and slicer.util.confirmYesNoDisplay(question):
+            self._store.set_few_labels(case.name, None)
+            self._inspection.look()
+            return
+        path = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), _("Drawn slices"), qt.QDir.homePath(), _VOLUMES)
+        if path:
+            segments = segments_beside(Path(path))
+            self._store.set_few_labels(case.name, ListedCase(case.name, Path(), None, Path(path), segments))
+            self._say(_("Drawn slices added; they are used only when you say so under Train."))
+            self._inspection.look()
 
     def _load(self) -> None:
         path = qt.QFileDialog.getOpenFileName(slicer.util.mainWindow(), _("Load"), qt.QDir.homePath(), _LISTS)
@@ -173,8 +190,13 @@ class CaseSection:
 
     def _on_looked(self, message: str) -> None:
         self._ui.casesProgressBar.visible = False
+        unusable = self._store.unusable()
         if message:
             self._show_failure(message)
+        elif unusable:
+            sentence = _("{count} of {total} cases cannot be used as they are: {names}. The table says why.")
+            total = len(self._store.cases.source) + len(self._store.cases.target)
+            self._show_failure(sentence.format(count=len(unusable), total=total, names=", ".join(unusable)))
 
     def _say(self, message: str) -> None:
         self._ui.casesMessageLabel.text = message
@@ -183,4 +205,4 @@ class CaseSection:
     def _show_failure(self, message: str) -> None:
         self._log(message)
         self._ui.casesMessageLabel.text = message
-        self._ui.casesMessageLabel.styleSheet = "color: #b00020; font-weight: bold;"
+        self._ui.casesMessageLabel.styleSheet = failure_style(self._ui.casesMessageLabel)

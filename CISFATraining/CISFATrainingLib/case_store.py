@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from slicer.i18n import tr as _
+
 from cisfa.cases.case_list import CaseList, ListedCase, read_case_list, write_case_list
 from cisfa.cases.check_report import CaseFacts, CheckReport
 from cisfa.cases.organ_mapping import map_segment, match_organs
@@ -57,6 +59,24 @@ class CaseStore:
         paths = {path for case in cases for path in (case.volume, case.labels, case.few_labels) if path is not None}
         found = {case.name for case in cases} | {str(path) for path in paths}
         return found | {path.name for path in paths} | {str(path.parent) for path in paths}
+
+    def unusable(self) -> list[str]:
+        """The names of cases that cannot be used, as far as they were looked at."""
+        return [case.name for domain in _DOMAINS for case in self.of(domain) if self.problem_of(domain, case)]
+
+    def problem_of(self, domain: Domain, case: ListedCase) -> str:
+        """Why a case cannot be used, in a sentence; empty when it can, or was not looked at."""
+        if domain == "source" and case.labels is None:
+            return _("no label map, which source cases need")
+        facts = self.facts_of(domain, case)
+        if (
+            facts is not None
+            and domain == "source"
+            and not facts.problem
+            and not any(found.voxels for found in facts.segments)
+        ):
+            return _("its label map is empty")
+        return (facts.problem or "") if facts is not None else ""
 
     def restore(self) -> str:
         """Take up the list of the last sitting.

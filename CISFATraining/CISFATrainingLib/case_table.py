@@ -8,6 +8,7 @@ from slicer.i18n import tr as _
 
 from cisfa.cases.case_list import ListedCase
 from cisfa.cases.check_report import CaseFacts
+from cisfa_slicer.error_display import failure_colour
 from CISFATrainingLib.case_store import CaseStore, Domain
 
 THUMBNAIL_PX = 48
@@ -21,6 +22,7 @@ class CaseTable:
     def __init__(self, table: Any, store: CaseStore, domain: Domain) -> None:
         """Args: the QTableWidget; the cases; which of them."""
         self._table, self._store, self._domain = table, store, domain
+        self._shown: dict[int, tuple[object, ...]] = {}
         table.setIconSize(qt.QSize(THUMBNAIL_PX, THUMBNAIL_PX))
         table.verticalHeader().visible = False
         table.verticalHeader().setDefaultSectionSize(THUMBNAIL_PX + 4)
@@ -46,6 +48,7 @@ class CaseTable:
         selected = set(self.selected) if self._table.rowCount else set()
         cases = self._store.of(self._domain)
         self._table.setRowCount(len(cases))
+        self._shown = {row: shown for row, shown in self._shown.items() if row < len(cases)}
         for row, case in enumerate(cases):
             facts = self._store.facts_of(self._domain, case)
             self._show_case(row, case, facts)
@@ -56,15 +59,21 @@ class CaseTable:
 
     def _show_case(self, row: int, case: ListedCase, facts: CaseFacts | None) -> None:
         texts = [case.name, "", "", ""]
-        if facts is not None and facts.problem:
-            texts[_ORGANS] = facts.problem
-        elif facts is not None:
+        problem = self._store.problem_of(self._domain, case)
+        if facts is not None and not facts.problem:
             texts[_SIZE] = " × ".join(map(str, reversed(facts.shape or ())))
             texts[_SPACING] = " × ".join(f"{spacing:.3g}" for spacing in reversed(facts.spacing_mm or ()))
             texts[_ORGANS] = self._organs(case, facts)
+        texts[_ORGANS] = problem or texts[_ORGANS]
+        shown = (*texts, _tip(case, facts), facts.thumbnail if facts else None)
+        if self._shown.get(row) == shown:
+            return
+        self._shown[row] = shown
         for column, text in enumerate(texts):
             item = qt.QTableWidgetItem(text)
             item.setToolTip(_tip(case, facts) if column == _NAME else text)
+            if problem and column in (_NAME, _ORGANS):
+                item.setForeground(qt.QBrush(qt.QColor(failure_colour(self._table))))
             self._table.setItem(row, column, item)
         name = self._table.item(row, _NAME)
         name.setData(qt.Qt.UserRole, case.name)
@@ -77,9 +86,7 @@ class CaseTable:
         names = [mapping.get(segment.key) or f"({segment.name})" for segment in present]
         if case.few_labels is not None:
             return _("few labels: {organs}").format(organs=", ".join(names))
-        if case.labels is None:
-            return _("no label map!") if self._domain == "source" else ""
-        return ", ".join(names) or _("empty label map!")
+        return ", ".join(names)
 
 
 def _tip(case: ListedCase, facts: CaseFacts | None) -> str:

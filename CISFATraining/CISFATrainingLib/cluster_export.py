@@ -42,7 +42,7 @@ class ClusterExport:
         self.progress: Signal[[Progress]] = Signal()
         self.ended: Signal[[str, bool]] = Signal()
         self._plan, self._folder = plan, place / "cisfa-training"
-        self._is_cancelled = False
+        self._is_cancelled = self._is_over = False
         self._copies: Iterator[tuple[Path, Path]] = iter(())
         self._count = self._done = 0
 
@@ -69,7 +69,14 @@ class ClusterExport:
         """Stop after the present volume."""
         self._is_cancelled = True
 
+    def end_now(self) -> None:
+        """Stop at once and leave nothing: for when Slicer quits."""
+        self._is_cancelled, self._is_over = True, True
+        shutil.rmtree(self._folder, ignore_errors=True)
+
     def _next(self) -> None:
+        if self._is_over:
+            return
         pair = None if self._is_cancelled else next(self._copies, None)
         if pair is None:
             self._end()

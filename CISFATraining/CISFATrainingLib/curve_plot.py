@@ -3,9 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from slicer.i18n import tr as _
 
+from CISFATrainingLib.curve_thinning import ThinCurve, ThinCurves
 from CISFATrainingLib.plot_canvas import CENTRE, LEFT, MARGIN_PX, RIGHT, Canvas, Colour, Picture
 from CISFATrainingLib.plot_scale import (
     Axis,
@@ -13,7 +15,6 @@ from CISFATrainingLib.plot_scale import (
     nice_ticks,
     pixel_runs,
     scale_over,
-    smoothed,
     step_scale_over,
     tick_texts,
     value_text,
@@ -31,6 +32,7 @@ PALETTE: tuple[Colour, ...] = (
 )
 _LINE_PX, _SWATCH_PX = 1.6, 16
 _PALE = 0.35  # of the raw curve behind a smoothed one
+_MOST_PALE = 6  # more of them are a fog, which takes half of the time to paint
 
 
 def colour_of(index: int) -> Colour:
@@ -65,11 +67,16 @@ class _Look:
     y_title: str
     x: Scale
     y: Scale
-    is_smoothed: bool
+    has_raw: bool
 
 
 class CurvePlot(Picture):
     """Curves with a legend that says their last values."""
+
+    def __init__(self, label: Any) -> None:
+        """Args: a QLabel, as for :class:`~CISFATrainingLib.plot_canvas.Picture`."""
+        super().__init__(label)
+        self._thin = ThinCurves()
 
     def show(
         self,
@@ -87,20 +94,30 @@ class CurvePlot(Picture):
             title: Above the picture.
             y_title: Beside the axis, with the unit if there is one.
             is_log: Whether the axis of values is logarithmic; values that are not positive leave gaps then.
-            smoothing: Weight of what came before, 0 to below 1; the unsmoothed curve stays visible, paler.
+            smoothing: Weight of what came before, 0 to below 1; the unsmoothed curve stays visible, paler, unless there
+                are many.
 
         Raises:
             ValueError: The smoothing is out of range.
         """
-        lines = [smoothed(curve.values, smoothing) for curve in curves]
-        x = step_scale_over(curve.steps for curve in curves)
-        y = scale_over((curve.values for curve in curves), is_log=is_log)
+        thins = self._thin.of([curve.values for curve in curves], smoothing)
+        kept = [thin.indices for thin in thins]
+        shown = [_at(curve, indices) for curve, indices in zip(curves, kept, strict=True)]
+        lines = [thin.smoothed(indices) for thin, indices in zip(thins, kept, strict=True)]
+        x = step_scale_over(curve.steps for curve in shown)
+        y = scale_over((curve.values for curve in shown), is_log=is_log)
         if x is None or y is None:
             self.clear(_why_empty(curves))
             return
-        look = _Look(title, y_title, x, y, is_smoothed=smoothing > 0)
-        words = [_in_words(curve, line if smoothing else ()) for curve, line in zip(curves, lines, strict=True)]
-        self._show(lambda canvas: _paint(canvas, curves, lines, look), "\n".join(words))
+        look = _Look(title, y_title, x, y, has_raw=smoothing > 0 and len(curves) <= _MOST_PALE)
+        words = [_in_words(curve, thin) for curve, thin in zip(curves, thins, strict=True)]
+        self._show(lambda canvas: _paint(canvas, shown, lines, look), "\n".join(words))
+
+
+def _at(curve: Curve, indices: Sequence[int]) -> Curve:
+    """A curve of some of its values alone."""
+    steps, values = [curve.steps[index] for index in indices], [curve.values[index] for index in indices]
+    return Curve(curve.name, steps, values, curve.colour)
 
 
 def _why_empty(curves: Sequence[Curve]) -> str:
@@ -109,23 +126,22 @@ def _why_empty(curves: Sequence[Curve]) -> str:
     return _("No finite value yet.") if any(len(curve.values) for curve in curves) else _("No curves yet.")
 
 
-def _in_words(curve: Curve, smooth: Sequence[float]) -> str:
+def _in_words(curve: Curve, thin: ThinCurve) -> str:
     """A line of the tool tip: the last value, where, and how many values the picture leaves out."""
-    at = _last_finite(curve.values)
+    at = thin.last
     if at is None:
         return _("{name}: no finite value").format(name=curve.name)
     words = [_("{name}: {value} at step {step}")]
-    if len(smooth):
+    if thin.weight:
         words.append(_("smoothed {smooth}"))
-    missing = sum(not math.isfinite(value) for value in curve.values)
-    if missing:
+    if thin.missing:
         words.append(_("{missing} without a finite value"))
     return ", ".join(words).format(
         name=curve.name,
         value=value_text(curve.values[at]),
         step=value_text(curve.steps[at]),
-        smooth=value_text(smooth[at]) if len(smooth) else "",
-        missing=missing,
+        smooth=value_text(thin.last_average),
+        missing=thin.missing,
     )
 
 
@@ -139,7 +155,7 @@ def _paint(canvas: Canvas, curves: Sequence[Curve], lines: Sequence[Sequence[flo
     y, left = canvas.y_axis(look.y, (top, bottom), look.y_title)
     x = Axis(look.x, left, canvas.width - MARGIN_PX)
     _draw_step_axis(canvas, x, bottom)
-    if look.is_smoothed:
+    if look.has_raw:
         for curve in curves:
             for run in pixel_runs(curve.steps, curve.values, x, y):
                 canvas.polyline(run, canvas.faded(curve.colour, _PALE), 1.0)

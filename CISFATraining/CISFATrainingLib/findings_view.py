@@ -8,17 +8,19 @@ from slicer.i18n import tr as _
 from cisfa.cases.check_report import CheckReport, Estimate, Finding
 from CISFATrainingLib.run_words import duration
 
-_ERROR, _WARNING, _GOOD = "#b00020", "#a06000", "#1b7a3d"
+# of errors, of warnings, of what is good; on a light background, and on a dark one
+_ON_LIGHT, _ON_DARK = ("#b00020", "#a06000", "#1b7a3d"), ("#ff6b6b", "#ffb74d", "#81c784")
 
 
-def findings_as_html(report: CheckReport) -> str:
-    """The report as a page."""
+def findings_as_html(report: CheckReport, *, is_dark: bool = False) -> str:
+    """The report as a page, for a light or a dark background."""
+    error, warning, good = _ON_DARK if is_dark else _ON_LIGHT
     parts = [
-        *(_finding(finding, _ERROR, _("Error")) for finding in report.errors),
-        *(_finding(finding, _WARNING, _("Warning")) for finding in report.warnings),
+        *(_finding(finding, error, _("Error")) for finding in report.errors),
+        *(_finding(finding, warning, _("Warning")) for finding in report.warnings),
     ]
     if not parts:
-        parts.append(f'<p style="color: {_GOOD}">{html.escape(_("Nothing is wrong with the cases and settings."))}</p>')
+        parts.append(f'<p style="color: {good}">{html.escape(_("Nothing is wrong with the cases and settings."))}</p>')
     if report.estimate is not None:
         rows = "".join(
             f"<tr><td>{html.escape(name)}</td><td><b>{html.escape(value)}</b></td></tr>"

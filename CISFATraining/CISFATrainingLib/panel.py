@@ -42,7 +42,9 @@ class TrainingPanel:
         self.start = StartSection(
             ui,
             store,
-            StartServices(logic.runs, logic.launcher, self._log.add, self._require_installed, self._on_started),
+            StartServices(
+                logic.runs, logic.launcher, self._log.add, self._require_installed, self._on_started, self.cases.look
+            ),
         )
         self.runs = RunSection(
             ui, RunServices(logic.runs, logic.launcher, logic.models, self._log.add, self._require_installed)
@@ -58,10 +60,14 @@ class TrainingPanel:
         ui.copyLogButton.connect("clicked(bool)", lambda checked: self._log.copy())
         if trouble := store.restore():
             self.cases.say_trouble(trouble)
+        self._was_entered = False
 
     def enter(self) -> None:
         """The module is opened: runs that went on meanwhile are found again."""
         self.runs.enter()
+        if not self._was_entered:  # what was there in the last sitting; nobody waits for it before the module is open
+            self._was_entered = True
+            self.cases.look()
 
     def exit(self) -> None:
         """Another module is opened."""

@@ -216,6 +216,16 @@ def _in_order(*indices: int) -> list[int]:
     return sorted(set(indices) - {_GAP})
 
 
+def require_weight(weight: float) -> None:
+    """Refuse what is no weight of smoothing.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not 0 <= weight < 1:
+        raise ValueError(f"A weight of smoothing is from 0 to below 1, not {weight}.")
+
+
 def smoothed(values: Sequence[float], weight: float) -> list[float]:
     """An exponential moving average that is not drawn to zero at its begin.
 
@@ -229,8 +239,7 @@ def smoothed(values: Sequence[float], weight: float) -> list[float]:
     Raises:
         ValueError: The weight is none.
     """
-    if not 0 <= weight < 1:
-        raise ValueError(f"A weight of smoothing is from 0 to below 1, not {weight}.")
+    require_weight(weight)
     if weight == 0:
         return list(values)
     average, remainder, found = 0.0, 1.0, []

@@ -17,6 +17,7 @@ from cisfa.errors import CaseError, CisfaError
 from cisfa_slicer.job import JobEnd, Outcome
 from cisfa_slicer.run_companion import RunCompanion
 from cisfa_slicer.run_library import Run
+from CISFATrainingLib.run_adding import RunAdding
 from CISFATrainingLib.run_job_view import RunJobView
 from CISFATrainingLib.run_services import RunServices, RunTab
 from CISFATrainingLib.run_words import data_words, size
@@ -59,8 +60,17 @@ class RunActions:
         ui.duplicateRunButton.enabled = is_one and not runs[0].summary.problem
         ui.deleteRunButton.enabled = bool(runs)
 
+    def forget_end(self) -> None:
+        """Something else is done: how the last thing ended is no news any more."""
+        self._tab.say("")
+        self._ui.openSegmentationButton.visible = False
+
     def _guarded(self, action: Callable[[], object]) -> Callable[[bool], None]:
-        return lambda checked: void(self._tab.guarded(action))
+        def on_clicked(checked: bool) -> None:
+            self.forget_end()
+            self._tab.guarded(action)
+
+        return on_clicked
 
     def _chosen(self) -> Run:
         runs = self._tab.selected()
@@ -102,14 +112,30 @@ class RunActions:
                 self._tab.refresh()
 
     def _add(self) -> None:
+        self._jobs.require_idle()
         chosen = qt.QFileDialog.getExistingDirectory(
             slicer.util.mainWindow(), _("Folder of a training"), qt.QDir.homePath()
         )
         if not chosen:
             return
-        path = self._services.library.add(Path(chosen))
-        self.on_added(path)
-        self._tab.say(_("{name} was added.").format(name=path.name))
+        self._tab.say("")
+        adding = RunAdding(self._services.library, Path(chosen))
+        self._jobs.start_adding(adding, _("Adding {name}").format(name=Path(chosen).name), self._on_copied)
+
+    def _on_copied(self, end: JobEnd) -> None:
+        if end.outcome is Outcome.DONE:
+            path = Path(end.outputs[0])
+            self.on_added(path)
+            self._tab.say(_("{name} was added.").format(name=path.name))
+            return
+        self._say_end(end)
+
+    def _say_end(self, end: JobEnd) -> None:
+        """Tell of a job that failed or was cancelled."""
+        if end.outcome is Outcome.FAILED:
+            self._tab.guarded(lambda: _raise(RunActionError(end.message)))
+        else:
+            self._tab.say(end.message)
 
     def _use_model(self) -> None:
         run = self._chosen()
@@ -139,12 +165,8 @@ class RunActions:
         self._jobs.start(words, _("Making the model {name}").format(name=name), lambda end: self._on_made(name, end))
 
     def _on_made(self, name: str, end: JobEnd) -> None:
-        if end.outcome is Outcome.FAILED:
-            message = end.message
-            self._tab.guarded(lambda: _raise(RunActionError(message)))
-            return
-        if end.outcome is Outcome.CANCELLED:
-            self._tab.say(end.message)
+        if end.outcome is not Outcome.DONE:
+            self._say_end(end)
             return
         self._tab.say(_("{name} is now in the list of models of CISFA Segmentation.").format(name=name))
         self._ui.openSegmentationButton.visible = hasattr(slicer.modules, _SEGMENTATION.lower())
@@ -169,10 +191,6 @@ def file_name(name: str) -> str:
     """A file's name, without its ending, that every system can have."""
     plain = _FORBIDDEN.sub("-", name).strip(" .")[:_LONGEST_FILE_NAME].strip(" .")
     return plain or "model"
-
-
-def void(value: object) -> None:
-    """For a slot that returns nothing."""
 
 
 def _planned_config(companion: RunCompanion) -> TrainingConfig:

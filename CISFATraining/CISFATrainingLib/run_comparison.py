@@ -10,6 +10,8 @@ from cisfa_slicer.run_library import Run
 from CISFATrainingLib.curve_view import CurveView, CurveWidgets, Guard
 from CISFATrainingLib.run_plots import RunCurves, plots_of_runs
 
+MOST_CURVES = 8  # more can neither be told apart nor drawn in time
+
 
 class RunComparison:
     """Shows the chosen runs beside each other, again and again while they go on."""
@@ -31,7 +33,12 @@ class RunComparison:
 
     def show(self, runs: Sequence[Run]) -> None:
         """Compare runs; fewer than two are none to compare."""
-        usable = [run for run in runs if not run.summary.problem] if len(runs) > 1 else []
+        chosen = [run for run in runs if not run.summary.problem] if len(runs) > 1 else []
+        usable = chosen[:MOST_CURVES]
+        self._ui.comparisonHintLabel.visible = len(chosen) > len(usable)
+        self._ui.comparisonHintLabel.text = _("The first {most} of the {count} chosen trainings are compared.").format(
+            most=len(usable), count=len(chosen)
+        )
         self._ui.comparisonSection.visible = len(runs) > 1
         self._ui.comparisonSection.text = _("Comparison of {count} trainings").format(count=len(usable))
         # the readers that there are know what they have read already

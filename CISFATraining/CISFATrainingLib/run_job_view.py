@@ -9,6 +9,7 @@ from cisfa.errors import CisfaError
 from cisfa.events import Event, Progress
 from cisfa_slicer.job import Job, JobEnd
 from cisfa_slicer.run_launcher import interpreter_of_settings
+from CISFATrainingLib.run_adding import RunAdding
 from CISFATrainingLib.run_words import duration
 
 
@@ -22,7 +23,7 @@ class RunJobView:
     def __init__(self, ui: Any, log: Callable[[str], object]) -> None:
         """Args: holds runJobBox with its parts; takes what jobs say that is no event."""
         self._ui, self._log = ui, log
-        self._job: Job | None = None
+        self._job: Job | RunAdding | None = None
         self._what = ""
         ui.runJobBox.visible = False
         ui.cancelRunJobButton.connect("clicked(bool)", lambda checked: self._cancel())
@@ -61,15 +62,28 @@ class RunJobView:
         """
         self.require_idle()
         job = Job(interpreter_of_settings())
-        job.event.connect(self._show_event)
         job.log.connect(lambda line: self._log(clean(line)))
+        self._follow(job, what, on_end)
+        job.start(words)
+
+    def start_adding(self, adding: RunAdding, what: str, on_end: Callable[[JobEnd], object]) -> None:
+        """Start copying a run; as :meth:`start`.
+
+        Raises:
+            BusyError: Another job runs.
+        """
+        self.require_idle()
+        self._follow(adding, what, on_end)
+        adding.start()
+
+    def _follow(self, job: Job | RunAdding, what: str, on_end: Callable[[JobEnd], object]) -> None:
+        job.event.connect(self._show_event)
         job.ended.connect(lambda end: self._on_ended(end, on_end))
         self._job, self._what = job, what
         self._ui.runJobProgressBar.setRange(0, 0)  # busy, while nobody knows for how long
         self._ui.runJobLabel.text = f"{what} …"
         self._ui.cancelRunJobButton.enabled = True
         self._ui.runJobBox.visible = True
-        job.start(words)
 
     def end_now(self) -> None:
         """Stop the job and wait until it is gone: for when Slicer quits."""

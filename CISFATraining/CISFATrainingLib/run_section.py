@@ -5,6 +5,7 @@ starts short jobs.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from slicer.i18n import tr as _
 
 from cisfa.cases.case_list import CaseList
 from cisfa.config import TrainingConfig
-from cisfa_slicer.error_display import ShownErrors
+from cisfa_slicer.error_display import ShownErrors, failure_style
 from cisfa_slicer.run_library import Run
+from CISFATrainingLib.log_privacy import PrivateLog
 from CISFATrainingLib.run_actions import RunActions
 from CISFATrainingLib.run_comparison import RunComparison
 from CISFATrainingLib.run_job_view import RunJobView
@@ -39,6 +41,8 @@ class RunSection:
             ui: The widgets by name.
             services: What to work with.
         """
+        self._log = PrivateLog(services.log)
+        services = replace(services, log=self._log)
         self._ui, self._services = ui, services
         tab = RunTab(
             lambda: self._table.selected, self._guarded, self._guarded_on_screen, self._say, lambda: self.refresh()
@@ -51,8 +55,9 @@ class RunSection:
         self._actions = RunActions(ui, services, tab, self._jobs)
         self._table.on_selected = self._on_selected
         self._view.on_changed = self.refresh
+        self._view.on_acting = self._actions.forget_end
         self._actions.on_added = self._on_added
-        self._polls, self._wants_none = 0, False
+        self._polls, self._wants_none, self._is_read = 0, False, False
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self.poll)
@@ -86,7 +91,8 @@ class RunSection:
         """Look at all runs."""
         self._polls = 0
         self._guarded(self._read_list)
-        self._show_selected()
+        if self._show_selected():  # it went on between the two looks
+            self._guarded(self._read_list)
 
     def select(self, path: Path) -> None:
         """Choose a run by its folder; it has to be in the list, which :meth:`refresh` renews."""
@@ -99,14 +105,17 @@ class RunSection:
             self.refresh()
 
     def _read_list(self) -> None:
+        self._is_read = False
         runs = self._services.library.runs()
+        self._is_read = True
+        self._log.add_runs(run.path for run in runs)
         self._table.show(runs)
         if runs and not self._table.selected and not self._wants_none:
             self._table.select([runs[0].path])
 
     def _on_selected(self) -> None:
         self._wants_none = not self._table.selected
-        self._say("")
+        self._actions.forget_end()
         self._show_selected()
 
     def _show_selected(self) -> bool:
@@ -117,7 +126,7 @@ class RunSection:
         self._guarded(lambda: self._view.show(one))
         self._guarded(lambda: self._scores.show(one))
         self._guarded(lambda: self._comparison.show(runs))
-        self._ui.runHintLabel.visible = not runs
+        self._ui.runHintLabel.visible = not runs and (self._is_read or bool(self._ui.runTable.rowCount))
         self._ui.runHintLabel.text = (
             _("Choose a training above to see how it goes.")
             if self._ui.runTable.rowCount
@@ -150,4 +159,4 @@ class RunSection:
         label = self._ui.runMessageLabel
         label.text = message
         label.visible = bool(message)
-        label.styleSheet = "color: #b00020; font-weight: bold;" if is_failure else ""
+        label.styleSheet = failure_style(label) if is_failure else ""

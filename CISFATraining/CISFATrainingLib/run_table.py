@@ -9,10 +9,11 @@ from slicer.i18n import tr as _
 
 from cisfa.runs.run_state import Status
 from cisfa_slicer.run_library import Run
-from CISFATrainingLib.run_words import age, data_words, fraction, size, state_word
+from CISFATrainingLib.run_words import age, data_words, percent, size, state_word
 
 NAME, STATE, METHOD, DICE, STARTED = range(5)
 _DOT_PX, _ROW_MARGIN_PX = 14, 6
+_MOST_ROWS = 5  # at once; the others are scrolled to
 _COLOURS = {
     Status.NEW: (127, 127, 127),
     Status.STARTING: (86, 180, 233),
@@ -47,6 +48,7 @@ class RunTable:
         header.setSectionResizeMode(NAME, qt.QHeaderView.Stretch)
         header.sectionClicked.connect(self._on_header_clicked)
         table.connect("itemSelectionChanged()", self._on_selection_changed)
+        self._space_rows()
 
     @property
     def selected(self) -> tuple[Run, ...]:
@@ -104,6 +106,11 @@ class RunTable:
         self._table.resizeRowsToContents()
         for row in range(len(self._shown)):
             self._table.setRowHeight(row, self._table.rowHeight(row) + _ROW_MARGIN_PX)
+        # at least as high as a row, for that shows that there is a list
+        heights = [self._table.rowHeight(row) for row in range(min(len(self._shown), _MOST_ROWS))]
+        inside = sum(heights) or self._table.verticalHeader().defaultSectionSize
+        header = self._table.horizontalHeader().sizeHint.height()
+        self._table.setFixedHeight(header + inside + 2 * self._table.frameWidth)
 
     def _fill(self, row: int, run: Run) -> None:
         cells = _cells_of(run)
@@ -145,7 +152,7 @@ def _cells_of(run: Run) -> tuple[str, ...]:
     summary = run.summary
     state = state_word(run)
     if run.state.status.is_active and run.state.steps:
-        state += f"\n{100 * fraction(run.state):.0f} %"
+        state += f"\n{percent(run.state)}"
     dice = (
         ""
         if summary.best_dice is None
@@ -179,8 +186,8 @@ def _dot(colour: tuple[int, int, int]) -> Any:
     pixmap.fill(qt.QColor(0, 0, 0, 0))
     painter = qt.QPainter(pixmap)
     painter.setRenderHint(qt.QPainter.Antialiasing, True)
-    painter.setPen(qt.QPen(qt.QColor(*colour)))
+    painter.setPen(qt.QPen(qt.QColor(255, 255, 255)))  # or a blue dot would vanish in a chosen row
     painter.setBrush(qt.QBrush(qt.QColor(*colour)))
-    painter.drawEllipse(qt.QPointF(_DOT_PX / 2, _DOT_PX / 2), _DOT_PX / 2 - 2, _DOT_PX / 2 - 2)
+    painter.drawEllipse(qt.QPointF(_DOT_PX / 2, _DOT_PX / 2), _DOT_PX / 2 - 1, _DOT_PX / 2 - 1)
     painter.end()
     return qt.QIcon(pixmap)

@@ -8,16 +8,16 @@ import qt
 from slicer.i18n import tr as _
 
 from cisfa.runs.run_state import Request, Status, read_request
+from cisfa_slicer.error_display import failure_style
 from cisfa_slicer.run_companion import RunCompanion
 from cisfa_slicer.run_launcher import RunLauncher
 from cisfa_slicer.run_library import Run
 from CISFATrainingLib.curve_view import CurveView, CurveWidgets, Guard
 from CISFATrainingLib.preview_view import PreviewView
 from CISFATrainingLib.run_plots import RunCurves, plots_of_run
-from CISFATrainingLib.run_words import figures, fraction, state_sentence
+from CISFATrainingLib.run_words import figures, fraction, percent, state_sentence
 
 _RESUMABLE = (Status.NEW, Status.PAUSED, Status.STOPPED, Status.FAILED, Status.INTERRUPTED)
-_FAILURE_STYLE = "color: #b00020; font-weight: bold;"
 _USUAL_STYLE = "font-weight: bold;"
 
 
@@ -36,6 +36,7 @@ class RunView:
         self._run: Run | None = None
         self._curves: RunCurves | None = None
         self._shown_log = ""
+        self.on_acting: Callable[[], object] = lambda: None
         self.on_changed: Callable[[], object] = lambda: None
         self._curve_view = CurveView(
             CurveWidgets(
@@ -77,18 +78,20 @@ class RunView:
         ui.runBox.title = run.summary.name
         ui.runStateLabel.text = state_sentence(run, request)
         is_bad = bool(run.summary.problem) or state.status in (Status.FAILED, Status.INTERRUPTED)
-        ui.runStateLabel.styleSheet = _FAILURE_STYLE if is_bad else _USUAL_STYLE
+        ui.runStateLabel.styleSheet = failure_style(ui.runStateLabel) if is_bad else _USUAL_STYLE
         is_starting = state.status is Status.STARTING
         ui.runProgressBar.visible = not run.summary.problem and (is_starting or bool(state.steps or state.fraction))
         ui.runProgressBar.setRange(0, 0 if is_starting else 1000)
         ui.runProgressBar.setValue(round(1000 * fraction(state)))
+        ui.runProgressBar.format = percent(state)
         ui.runFiguresLabel.text = figures(state)
         ui.runFiguresLabel.visible = bool(ui.runFiguresLabel.text)
         self._enable_buttons(run, request)
 
     def _enable_buttons(self, run: Run, request: Request | None) -> None:
         ui, status = self._ui, run.state.status
-        can_be_asked = status in (Status.READING, Status.TRAINING)
+        # who copied a run has not its process
+        can_be_asked = run.is_local and status in (Status.READING, Status.TRAINING)
         ui.pauseRunButton.enabled = can_be_asked and request is None
         ui.stopRunButton.enabled = can_be_asked and request != "stop"
         ui.resumeRunButton.enabled = (
@@ -125,6 +128,7 @@ class RunView:
         def on_clicked(checked: bool) -> None:
             if self._run is not None:
                 path = self._run.path
+                self.on_acting()
                 self._guarded(lambda: action(path))
                 self.on_changed()
 

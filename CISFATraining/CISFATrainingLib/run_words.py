@@ -5,6 +5,8 @@ import time
 from slicer.i18n import tr as _
 
 from cisfa.runs.run_state import Request, RunState, Status
+from cisfa_slicer.detached_process import is_bound_to_slicer
+from cisfa_slicer.run_companion import RunCompanion
 from cisfa_slicer.run_library import Run
 from CISFATrainingLib.methods import method_choices
 
@@ -49,13 +51,21 @@ def state_sentence(run: Run, request: Request | None) -> str:
     sentences = {
         Status.NEW: _("Nothing has happened yet."),
         Status.STARTING: _("Starting: PyTorch is being loaded, which takes some seconds …"),
-        Status.TRAINING: _("Training; it goes on when Slicer is closed.") if run.is_local else _("Training elsewhere."),
+        Status.TRAINING: _training(run),
         Status.PAUSED: _("Paused."),
         Status.STOPPED: _("Stopped before its time."),
         Status.DONE: _("Done."),
         Status.INTERRUPTED: _("Interrupted: its process is gone. It was killed, or the computer went down."),
     }
     return sentences[state.status] + _what_resuming_does(run)
+
+
+def _training(run: Run) -> str:
+    if not run.is_local:
+        return _("Training elsewhere.")
+    if is_bound_to_slicer(RunCompanion(run.path).read_launch().process_id):
+        return _("Training; it ends when Slicer is closed. Pause it before that.")
+    return _("Training; it goes on when Slicer is closed.")
 
 
 def _what_resuming_does(run: Run) -> str:
@@ -84,9 +94,14 @@ def figures(state: RunState) -> str:
 
 def fraction(state: RunState) -> float:
     """How far it is, 0 to 1."""
-    if state.steps:
-        return min(1.0, state.step / state.steps)
-    return state.fraction if state.status is Status.READING else 0.0
+    if state.status is Status.READING:  # one that is resumed has done steps, which are not what it does now
+        return state.fraction
+    return min(1.0, state.step / state.steps) if state.steps else 0.0
+
+
+def percent(state: RunState) -> str:
+    """How far it is: "25 %"; 100 only when nothing is left."""
+    return f"{int(100 * fraction(state) + 1e-9)} %"
 
 
 def data_words(run: Run) -> str:

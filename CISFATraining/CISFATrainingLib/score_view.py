@@ -1,6 +1,7 @@
 """Scoring the chosen run on labelled cases, and showing its last scores again."""
 
 import shutil
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -35,10 +36,12 @@ class ScoreView:
         """Args: the widgets of CISFATrainingRuns.ui by name; what to work with; the rest of the tab; its jobs."""
         self._ui, self._services, self._tab, self._jobs = ui, services, tab, jobs
         self._run: Run | None = None
-        self._shown: tuple[Path, int] | None = None
+        self._known: tuple[Path, tuple[tuple[Path, int], ...]] | None = None
+        self._shown: Path | None = None
         self._scores: ScoreFile | None = None
         self._dice, self._distance = BoxPlot(ui.dicePlotLabel), BoxPlot(ui.distancePlotLabel)
         self._plot_width = 0
+        ui.scoreSelector.connect("currentIndexChanged(int)", lambda index: tab.guarded_on_screen(self._read_chosen))
         ui.scoreButton.connect("clicked(bool)", lambda checked: tab.guarded_on_screen(self._choose_cases))
         ui.openReportButton.connect("clicked(bool)", lambda checked: self._open_report())
         ui.copyScoresButton.connect("clicked(bool)", lambda checked: self._copy())
@@ -51,15 +54,33 @@ class ScoreView:
         if run is None:
             return
         self._ui.scoreButton.enabled = run.summary.has_checkpoint and not run.summary.problem
-        file = _last_file(run.path)
-        present = (file, _time_of_change(file)) if file else (RunCompanion(run.path).path, 0)
-        if present != self._shown:
-            self._shown = present
-            self._read(file)
+        present = (run.path, tuple((file, _time_of_change(file)) for file in _files(run.path)))
+        if present != self._known:
+            self._known = present
+            self._list_scorings()
         elif self._ui.dicePlotLabel.width != self._plot_width:
             self._plot_width = self._ui.dicePlotLabel.width
             self._dice.refresh()
             self._distance.refresh()
+
+    def _list_scorings(self) -> None:
+        """Offer all scorings of the run, and show the newest."""
+        selector = self._ui.scoreSelector
+        files = self._known[1] if self._known else ()
+        selector.blockSignals(True)
+        selector.clear()
+        for file, changed_ns in files:
+            selector.addItem(_scoring(file, changed_ns))
+        selector.setCurrentIndex(0 if files else -1)
+        selector.blockSignals(False)
+        selector.visible = bool(files)
+        self._read_chosen()
+
+    def _read_chosen(self) -> None:
+        files = self._known[1] if self._known else ()
+        index = self._ui.scoreSelector.currentIndex
+        self._shown = files[index][0] if 0 <= index < len(files) else None
+        self._read(self._shown)
 
     def _read(self, file: Path | None) -> None:
         try:
@@ -127,7 +148,7 @@ class ScoreView:
 
     def _open_report(self) -> None:
         if self._shown is not None:
-            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self._shown[0].parent)))
+            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self._shown.parent)))
 
     def _copy(self) -> None:
         if self._scores is not None:
@@ -149,9 +170,22 @@ def _numbered(run: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name))
 
 
-def _last_file(run: Path) -> Path | None:
+def _files(run: Path) -> list[Path]:
+    """The scores of a run, the newest first."""
     files = (path / SCORE_FILE for path in reversed(_numbered(run)))
-    return next((file for file in files if file.is_file()), None)
+    return [file for file in files if file.is_file()]
+
+
+def _scoring(file: Path, changed_ns: int) -> str:
+    """One scoring in a list: when, how much, of which step."""
+    date = time.strftime("%Y-%m-%d %H:%M", time.localtime(changed_ns / 1e9))
+    try:
+        scores = read_scores(file)
+    except CaseError:
+        return _("{date}: cannot be read").format(date=date)
+    cases = len({each.case for each in scores.cases})
+    words = _("{date}: cases {cases}, step {step}").format(date=date, cases=cases, step=scores.model.steps)
+    return words + (", " + _("left out {count}").format(count=len(scores.left_out)) if scores.left_out else "")
 
 
 def _new_folder(run: Path) -> Path:

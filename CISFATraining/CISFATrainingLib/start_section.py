@@ -14,7 +14,7 @@ from cisfa.config import TrainingConfig
 from cisfa.config_files import compose, presets
 from cisfa.errors import CisfaError
 from cisfa.events import Event, Progress
-from cisfa_slicer.error_display import ShownErrors
+from cisfa_slicer.error_display import ShownErrors, failure_style, is_dark
 from cisfa_slicer.run_companion import RunCompanion
 from cisfa_slicer.run_launcher import RunLauncher, RunPlan, interpreter_of_settings
 from cisfa_slicer.run_library import RunLibrary
@@ -44,6 +44,7 @@ class StartServices:
         log: Takes lines.
         require_installed: Sees to it that everything is installed; asks, and raises when the user says no.
         on_started: Called with the folder of a run that was started.
+        look_at_cases: Looks at cases that nobody has looked at.
     """
 
     library: RunLibrary
@@ -51,6 +52,7 @@ class StartServices:
     log: Callable[[str], object]
     require_installed: Callable[[], object]
     on_started: Callable[[Path], object]
+    look_at_cases: Callable[[], object]
 
 
 class StartSection:
@@ -62,6 +64,7 @@ class StartSection:
         self._check: CheckRun | None = None
         self._export: ClusterExport | None = None
         self._is_starting = False
+        self._changes = 0  # of cases and settings, so that a check counts for what it checked
         self._few_labels_weight = _FEW_LABELS_WEIGHT
         self._methods = method_choices()
         self._presets = [preset for name in _ORDER for preset in presets() if preset.name == name]
@@ -70,6 +73,7 @@ class StartSection:
         for preset in self._presets:
             ui.presetSelector.addItem(preset.title, preset.name)
         ui.deviceSelector.addItems(list(_DEVICES))
+        ui.nameEdit.placeholderText = self._usual_name()
         self._settings = SettingsTree(ui.settingsTree)
         self._settings.on_refused = self._show_failure
         self._settings.on_changed = self._forget_findings
@@ -79,7 +83,7 @@ class StartSection:
         ui.resetSettingsButton.connect("clicked(bool)", lambda checked: self._settings.reset())
         ui.checkButton.connect("clicked(bool)", lambda checked: self._on_check_clicked())
         ui.startButton.connect("clicked(bool)", lambda checked: self._guarded(self._start))
-        ui.slurmButton.connect("clicked(bool)", lambda checked: self._guarded(self._write_for_cluster))
+        ui.slurmButton.connect("clicked(bool)", lambda checked: self._on_cluster_clicked())
         store.changed.connect(self._on_cases_changed)
         self._on_preset(0)
         self._on_method()
@@ -108,6 +112,7 @@ class StartSection:
         self._ui.methodSelector.setCurrentIndex(names.index(config.method) if config.method in names else 0)
         if cases is not None:
             self._store.replace(cases)
+            self._guarded(self._services.look_at_cases)
         self._few_labels_weight = config.few_labels.weight or _FEW_LABELS_WEIGHT
         self._ui.fewLabelsCheckBox.checked = config.few_labels.weight > 0 and self._ui.fewLabelsCheckBox.enabled
         self._say(_("The settings were taken over. Change what you like, then start."))
@@ -117,7 +122,7 @@ class StartSection:
         if self._check is not None:
             self._check.end_now()
         if self._export is not None:
-            self._export.cancel()
+            self._export.end_now()
 
     def _guarded(self, action: Callable[[], object]) -> None:
         with ShownErrors(self._show_failure):
@@ -133,6 +138,7 @@ class StartSection:
     def _on_method(self) -> None:
         method = self._methods[self._ui.methodSelector.currentIndex]
         self._ui.methodSelector.toolTip = method.about
+        self._ui.nameEdit.placeholderText = self._usual_name()
         self._forget_findings()
 
     def _on_cases_changed(self) -> None:
@@ -144,7 +150,9 @@ class StartSection:
 
     def _forget_findings(self) -> None:
         """What was found belongs to other cases or settings."""
+        self._changes += 1
         self._ui.findingsBrowser.clear()
+        self._say("")
 
     def _plan(self) -> RunPlan:
         cases = self._store.cases
@@ -153,9 +161,13 @@ class StartSection:
             raise StartError("There are no source cases. Add annotated cases in the tab Cases.")
         if method.has_target and not cases.target:
             raise StartError("There are no target cases. Add cases of the kind to adapt to in the tab Cases.")
-        name = self._ui.nameEdit.text.strip() or f"{method.name} {qt.QDate.currentDate().toString('yyyy-MM-dd')}"
+        name = self._ui.nameEdit.text.strip() or self._usual_name()
         processes = "all" if self._ui.allCardsCheckBox.checked else "1"
         return RunPlan(name, cases, self.config, str(self._ui.deviceSelector.currentText), processes)
+
+    def _usual_name(self) -> str:
+        method = self._methods[max(self._ui.methodSelector.currentIndex, 0)]
+        return f"{method.name} {qt.QDate.currentDate().toString('yyyy-MM-dd')}"
 
     def _on_check_clicked(self) -> None:
         if self._check is not None:
@@ -174,7 +186,8 @@ class StartSection:
         self._say("")
         check = CheckRun(interpreter_of_settings(), self._services.log)
         check.event.connect(self._show_event)
-        check.ended.connect(lambda end: self._on_checked(plan, end))
+        changes = self._changes
+        check.ended.connect(lambda end: self._on_checked(plan, end, is_of_now=changes == self._changes))
         check.start(plan, self._services.library.new_folder(plan.name))
         self._check, self._is_starting = check, False
         self._ui.checkButton.text = _("Cancel")
@@ -182,7 +195,7 @@ class StartSection:
         self._ui.startProgressBar.visible = True
         self._ui.startProgressBar.setRange(0, 0)
 
-    def _on_checked(self, plan: RunPlan, end: CheckEnd) -> None:
+    def _on_checked(self, plan: RunPlan, end: CheckEnd, *, is_of_now: bool) -> None:
         wants_start, self._is_starting, self._check = self._is_starting, False, None
         self._ui.checkButton.text = _("Check")
         self._ui.startButton.enabled = True
@@ -190,8 +203,11 @@ class StartSection:
         if end.report is None:
             self._show_failure(end.message)
             return
+        if not is_of_now:
+            self._show_failure(_("Cases or settings were changed during the check. Check, or start, again."))
+            return
         self._store.take(end.report, plan.cases)
-        self._ui.findingsBrowser.setHtml(findings_as_html(end.report))
+        self._ui.findingsBrowser.setHtml(findings_as_html(end.report, is_dark=is_dark(self._ui.findingsBrowser)))
         if end.report.errors:
             self._show_failure(_("This cannot be trained yet; see below what to change."))
         elif wants_start:
@@ -206,6 +222,12 @@ class StartSection:
         self._services.log(f"Started a training with {plan.config.method}.")
         self._services.on_started(folder)
 
+    def _on_cluster_clicked(self) -> None:
+        if self._export is not None:
+            self._export.cancel()
+        else:
+            self._guarded(self._write_for_cluster)
+
     def _write_for_cluster(self) -> None:
         plan = self._plan()
         place = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), _("Folder to write"), qt.QDir.homePath())
@@ -216,10 +238,12 @@ class StartSection:
         export.ended.connect(self._on_exported)
         export.start()
         self._export = export
+        self._ui.slurmButton.text = _("Cancel")
         self._ui.startProgressBar.visible = True
 
     def _on_exported(self, message: str, is_failure: bool) -> None:
         self._export = None
+        self._ui.slurmButton.text = _("For a cluster…")
         self._ui.startProgressBar.visible = False
         if is_failure:
             self._show_failure(message)
@@ -239,7 +263,7 @@ class StartSection:
     def _show_failure(self, message: str) -> None:
         self._services.log(message)
         self._ui.startMessageLabel.text = message
-        self._ui.startMessageLabel.styleSheet = "color: #b00020; font-weight: bold;"
+        self._ui.startMessageLabel.styleSheet = failure_style(self._ui.startMessageLabel)
 
 
 # from small to large

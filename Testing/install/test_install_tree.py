@@ -84,22 +84,24 @@ def files_below(folder: Path, *, ending: str = "") -> set[str]:
     return {name for name in found if "__pycache__" not in name}
 
 
-def test_only_the_module_lies_loose(modules: Path) -> None:
+def test_only_the_modules_lie_loose(modules: Path) -> None:
     # everything loose is taken for a module
-    assert {path.stem for path in modules.glob("*.py*")} == {"CISFASegmentation"}
+    assert {path.stem for path in modules.glob("*.py*")} == {"CISFASegmentation", "CISFATraining"}
 
 
 def test_the_packages_are_whole_and_compiled(modules: Path) -> None:
-    for package in ("src/cisfa", "src/cisfa_slicer", "CISFASegmentation/CISFASegmentationLib"):
+    libraries = ("CISFASegmentation/CISFASegmentationLib", "CISFATraining/CISFATrainingLib")
+    for package in ("src/cisfa", "src/cisfa_slicer", *libraries):
         source, installed = ROOT / package, modules / Path(package).name
         scripts = files_below(source, ending=".py")
         assert files_below(installed, ending=".py") == scripts
         assert files_below(installed, ending=".pyc") == {f"{name}c" for name in scripts}
 
 
-def test_the_module_finds_its_resources(modules: Path) -> None:
-    assert files_below(modules / "Resources") == files_below(ROOT / "CISFASegmentation" / "Resources")
-    for name in ("UI/CISFASegmentation.ui", "Icons/CISFASegmentation.png", "CISFASegmentationDemoBundle.zip"):
+def test_the_modules_find_their_resources(modules: Path) -> None:
+    theirs = [files_below(ROOT / module / "Resources") for module in ("CISFASegmentation", "CISFATraining")]
+    assert files_below(modules / "Resources") == set().union(*theirs)
+    for name in ("UI/CISFASegmentation.ui", "Icons/CISFATraining.png", "CISFASegmentationDemoBundle.zip"):
         assert (modules / "Resources" / name).is_file()
 
 
@@ -150,6 +152,7 @@ def test_slicers_own_test_run_knows_our_tests(tree: Path) -> None:
     )
     tests = {test["name"] for test in json.loads(answer.stdout)["tests"]}
     assert "py_test_cisfa_segmentation" in tests
+    assert "py_test_cisfa_training" in tests
     assert "py_nomainwindow_qSlicerCISFASegmentationModuleGenericTest" in tests
 
 

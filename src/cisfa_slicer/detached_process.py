@@ -13,6 +13,8 @@ from cisfa_slicer.interpreter import Interpreter
 
 # those that this Slicer started; asking them whether they live also clears away those that ended
 _started: dict[int, subprocess.Popen[bytes]] = {}
+# those of them that the system ends together with this Slicer
+_bound: set[int] = set()
 
 
 class DetachedProcessError(CisfaError):
@@ -65,6 +67,11 @@ def is_running(process_id: int) -> bool:
     return _exists(process_id)
 
 
+def is_bound_to_slicer(process_id: int) -> bool:
+    """True when a process that this Slicer started ends with it, since Windows let it not out of Slicer's job."""
+    return process_id in _bound
+
+
 if sys.platform == "win32":
     import ctypes
 
@@ -77,7 +84,9 @@ if sys.platform == "win32":
         try:
             return _open(command, log, start, creationflags=flags | subprocess.CREATE_BREAKAWAY_FROM_JOB)
         except PermissionError:  # the job that Slicer runs in, if any, lets nobody out
-            return _open(command, log, start, creationflags=flags)
+            process = _open(command, log, start, creationflags=flags)
+            _bound.add(process.pid)
+            return process
 
     def _exists(process_id: int) -> bool:
         kernel = ctypes.WinDLL("kernel32", use_last_error=True)

@@ -3,11 +3,16 @@
 import logging
 from collections.abc import Callable
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
+
+import qt
 
 from cisfa.errors import CisfaError
 
 logger = logging.getLogger("cisfa")
+
+_RED_ON_LIGHT, _RED_ON_DARK = "#b00020", "#ff6b6b"
+_MIDDLE_LIGHTNESS = 128  # of 255
 
 
 class ShownErrors:
@@ -45,3 +50,18 @@ def sentence_of(error: Exception) -> str:
         where = f" ({error.filename})" if error.filename else ""
         return f"{error.strerror}{where}. Free some space, or choose a folder that you may write to, and try again."
     return f"Internal error ({type(error).__name__}: {error}). Please report it with Slicer's log."
+
+
+def failure_style(widget: Any) -> str:
+    """The style sheet of a label that tells of a failure: bold, in a red that can be read on the widget's palette."""
+    return f"color: {failure_colour(widget)}; font-weight: bold;"
+
+
+def failure_colour(widget: Any) -> str:
+    """A red that can be read on a widget's palette."""
+    return _RED_ON_DARK if is_dark(widget) else _RED_ON_LIGHT
+
+
+def is_dark(widget: Any) -> bool:
+    """True where a widget's background is dark."""
+    return bool(widget.palette.color(qt.QPalette.Window).lightness() < _MIDDLE_LIGHTNESS)

@@ -5,6 +5,7 @@ import re
 import shutil
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,13 +16,16 @@ from cisfa.runs.run_state import RunState, Status
 from cisfa.runs.run_summary import RunSummary, is_run, summarise
 from cisfa_slicer.data_folder import data_folder
 from cisfa_slicer.detached_process import is_running
+from cisfa_slicer.error_display import sentence_of
 from cisfa_slicer.run_companion import SUFFIX, RunCompanion
+from cisfa_slicer.run_copy import copy_run
 from cisfa_slicer.settings import RUN_FOLDER
 
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 # names that Windows keeps for devices
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
-_LONGEST_NAME = 80
+# of 255 bytes that a file system gives, the rest is for numbers and the suffix of what lies beside
+_LONGEST_NAME, _LONGEST_NAME_BYTES = 80, 200
 # a process that has not said anything after this long says nothing any more
 _LONGEST_START_S = 600.0
 # times of change, sizes and numbers of a run's files; one that replaces another has a number of its own
@@ -82,14 +86,15 @@ class RunLibrary:
         return tuple(sorted((run for _, run in seen.values()), key=lambda run: run.begun, reverse=True))
 
     def look_at(self, path: Path) -> Run:
-        """One run, as it is now."""
-        companion = RunCompanion(path)
-        is_local = companion.knows_start
-        summary = summarise(path, is_local=is_local)
-        state = _with_process(summary.state, companion) if is_local else summary.state
-        trouble = companion.last_error() if state.status is Status.FAILED else ""
-        begun = max(companion.read_launch().started, summary.started.timestamp() if summary.started else 0.0)
-        return Run(replace(summary, state=state), is_local, trouble, begun)
+        """One run, as it is now; one that cannot even be looked at has a problem, and hides no other."""
+        try:
+            return _look_at(path)
+        except Exception as error:  # whatever is wrong with one folder, the others are to be seen
+            summary = RunSummary(
+                path=path, state=RunState(Status.INTERRUPTED), config=None, data=None, started=None, trained_s=0.0,
+                best_dice=None, best_step=None, size_bytes=0, has_checkpoint=False, problem=sentence_of(error),
+            )  # fmt: skip
+            return Run(summary, is_local=False)
 
     def new_folder(self, name: str) -> Path:
         """Where a new run is to go: a folder that is not there, in a name that every system can have.
@@ -97,7 +102,8 @@ class RunLibrary:
         Args:
             name: What the user calls it; it is made part of no file of the run.
         """
-        plain = _FORBIDDEN.sub("-", " ".join(name.split())).strip(" .")[:_LONGEST_NAME].strip(" .") or "run"
+        plain = _FORBIDDEN.sub("-", " ".join(name.split())).strip(" .")
+        plain = _shortened(plain).strip(" .") or "run"
         plain = f"{plain}-run" if _RESERVED.fullmatch(plain) or plain.endswith(SUFFIX) else plain
         number, path = 1, self.folder / plain
         while os.path.lexists(path) or RunCompanion(path).exists:
@@ -114,23 +120,36 @@ class RunLibrary:
         Raises:
             RunLibraryError: It is no run, or cannot be copied.
         """
+        return next(piece for piece in self.adding(folder) if isinstance(piece, Path))
+
+    def adding(self, folder: Path) -> Iterator[float | Path]:
+        """As :meth:`add`, in pieces between which something else can be done.
+
+        Yields:
+            The part that is done, 0 to 1, and at last where the run is now. Who closes it early leaves nothing behind.
+
+        Raises:
+            RunLibraryError: It is no run, or cannot be copied.
+        """
         if not is_run(folder):
             raise RunLibraryError(f"{folder} holds no run (no config.json). Choose the folder that was given as --run.")
         if folder.parent.resolve() == self.folder.resolve():
-            return folder
-        target = self.new_folder(folder.name)
+            yield folder
+            return
         unfinished = self.folder / f".adding-{uuid.uuid4().hex[:12]}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(folder, unfinished)
+            yield from copy_run(folder, unfinished)
+            target = self.new_folder(folder.name)
             os.replace(unfinished, target)
-        except (OSError, shutil.Error) as error:
-            shutil.rmtree(unfinished, ignore_errors=True)
+        except OSError as error:
             raise RunLibraryError(
-                f"{folder} cannot be copied into {self.folder}: {getattr(error, 'strerror', None) or error}. Check the"
-                " free space and that you may write there."
+                f"{folder} cannot be copied into {self.folder}: {error.strerror or error}. Check the free space and"
+                " that you may write there."
             ) from error
-        return target
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        yield target
 
     def require_removable(self, path: Path) -> None:
         """Say no before anybody is asked whether to delete a run that is being trained.
@@ -179,8 +198,31 @@ class RunLibrary:
             ) from error
         # a run that failed before it wrote anything is known by what lies beside it
         beside = [path.with_name(path.name.removesuffix(SUFFIX)) for path in paths if path.name.endswith(SUFFIX)]
-        runs = [path for path in paths if not path.name.endswith(SUFFIX) and is_run(path)]
+        runs = [path for path in paths if not path.name.endswith(SUFFIX) and _may_be_run(path)]
         return sorted({*beside, *runs})
+
+
+def _shortened(name: str) -> str:
+    """A name that is not too long, without half a character at its end."""
+    return name[:_LONGEST_NAME].encode("utf-8")[:_LONGEST_NAME_BYTES].decode("utf-8", errors="ignore")
+
+
+def _look_at(path: Path) -> Run:
+    companion = RunCompanion(path)
+    is_local = companion.knows_start
+    summary = summarise(path, is_local=is_local)
+    state = _with_process(summary.state, companion) if is_local else summary.state
+    trouble = companion.last_error() if state.status is Status.FAILED else ""
+    begun = max(companion.read_launch().started, summary.started.timestamp() if summary.started else 0.0)
+    return Run(replace(summary, state=state), is_local, trouble, begun)
+
+
+def _may_be_run(folder: Path) -> bool:
+    """True for a run, and for what nobody lets us look into, which is said in the list."""
+    try:
+        return is_run(folder)
+    except OSError:
+        return True
 
 
 def _with_process(state: RunState, companion: RunCompanion) -> RunState:

@@ -318,6 +318,17 @@ def test_few_labels_that_are_wanted_must_be_there_and_be_right() -> None:
     assert [finding.severity for finding in study.problems()] == ["warning"]  # while they are not opened
 
 
+def test_an_organ_that_is_drawn_under_a_name_that_is_not_learned_is_not_taught_as_background() -> None:
+    drawn = (FoundSegment(LIVER, 9, True), FoundSegment(COUCH, 9, True))
+    study = Study().change("target", [1], has_labels=True, labelled_slices=30, segments=drawn)
+    study.list("target", 1, segments=(LIVER, COUCH))
+    found = the_only(study.problems("few_labels.weight=1"), "error")
+    assert "hold couch, which are not to be learned, and lack spleen" in found.message
+    # where nothing else was drawn, the organ may not be there
+    study.change("target", [1], segments=drawn[:1])
+    assert "spleen is drawn nowhere" in the_only(study.problems("few_labels.weight=1"), "warning").message
+
+
 def test_names_of_few_labels_must_mean_something_even_while_they_are_not_used() -> None:
     """As training has it, which looks the names up before it decides what to open."""
     study = Study().change("target", [1], has_labels=True, labelled_slices=30, segments=(FoundSegment(COUCH, 9, True),))

@@ -202,7 +202,7 @@ def test_the_help_lists_the_presets_there_are(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         main.main(["train", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
-    assert "full (default), heart, reduced" in shown
+    assert "demo, full (default), heart, quick, reduced" in shown
     assert "--same-names-differ" in shown
 
 

@@ -332,7 +332,7 @@ def phantom(domain: Domain, number: int, folder: Path) -> CaseFiles:
 
 
 def test_three_drawn_slices_of_one_patient_help_on_others(tmp_path: Path) -> None:
-    """Source-only from CT to MR phantoms: mean Dice on two other patients; seeds 0 and 1 gave 0.18 and 0.54."""
+    """Source-only from CT to MR phantoms: mean Dice on two other patients; see docs/results.md for more."""
     names = {"1": "liver", "2": "right kidney", "3": "left kidney", "4": "spleen"}
     config = compose(
         assignments=[

@@ -1,9 +1,11 @@
 """The module CISFA Training in the host, with folders of its own."""
 
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
+import slicer
 
 HERE = Path(__file__).parent
 if str(HERE) not in sys.path:
@@ -17,6 +19,16 @@ def folders(host, tmp_path: Path) -> Path:
     for setting, name in (("RunFolder", "Läufe"), ("CaseFolder", "Fälle"), ("ModelFolder", "Modelle")):
         host.app.userSettings().setValue(f"CISFA/{setting}", str(place / name))
     return place
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(host, folders: Path):
+    """Jobs take their folders along, however they end."""
+    yield
+    left = list(Path(slicer.app.temporaryPath).glob("cisfa-job-*"))
+    for folder in left:
+        shutil.rmtree(folder)
+    assert left == []
 
 
 @pytest.fixture

@@ -94,6 +94,7 @@ def test_all_of_the_scene_is_sorted_by_whether_it_was_drawn_on(host, tabs, looke
     add_segmentation(add_volume("ct"), {"liver": FIRST})
     add_volume("mr")
     tabs.addAllSceneButton.click()
+    host.spin_until(lambda: tabs.targetTable.rowCount == 1, "the second one")
     looked()
     assert [row[0] for row in rows(tabs.sourceTable)] == ["ct"]
     assert [row[0] for row in rows(tabs.targetTable)] == ["mr"]
@@ -159,8 +160,8 @@ def test_a_volume_that_cannot_be_used_costs_no_other_and_leaves_no_files(host, t
     add_volume("good")
     slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
     tabs.addAllSceneButton.click()
+    host.spin_until(lambda: "empty is empty" in tabs.casesMessageLabel.text, "the second one")
     looked()
-    assert "empty is empty" in tabs.casesMessageLabel.text
     assert [row[0] for row in rows(tabs.targetTable)] == ["good"]
     assert len(list((folders / "Fälle").glob("*/volume.nrrd"))) == len(list((folders / "Fälle").glob("*/"))) == 1
 
@@ -193,6 +194,50 @@ def test_slices_that_were_drawn_are_given_to_a_case(host, tabs, tmp_path: Path, 
     assert tabs.fewLabelsCheckBox.enabled
     assert not tabs.fewLabelsCheckBox.checked
     looked()
+    # whoever chooses nothing changes nothing
+    host.dialogs.answer_next("No", "")
+    tabs.fewLabelsButton.click()
+    assert read_case_list(working_list()).target[0].few_labels == tmp_path / "drawn.nrrd"
+    host.dialogs.answer_next("Yes")
+    tabs.fewLabelsButton.click()
+    assert read_case_list(working_list()).target[0].few_labels is None
+    looked()
+
+
+def test_drawn_slices_have_the_names_of_a_dataset_json_beside_them(
+    host, tabs, layout: Path, tmp_path: Path, looked
+) -> None:
+    touch(tmp_path / "m.nrrd")
+    host.dialogs.answer_next([str(tmp_path / "m.nrrd")], str(layout / "labels" / "a.nii.gz"))
+    tabs.addTargetFilesButton.click()
+    select_row(tabs.targetTable, 0)
+    tabs.fewLabelsButton.click()
+    assert [segment.name for segment in read_case_list(working_list()).target[0].segments] == ["liver", "spleen"]
+    looked()
+
+
+def test_source_cases_without_label_map_are_pointed_out(host, tabs, tmp_path: Path, looked) -> None:
+    touch(tmp_path / "x" / "p1.nrrd")
+    host.dialogs.answer_next([str(tmp_path / "x" / "p1.nrrd")])
+    tabs.addSourceFilesButton.click()
+    looked()
+    assert tabs.casesMessageLabel.text == "1 of 1 cases cannot be used as they are: p1. The table says why."
+    assert rows(tabs.sourceTable)[0][3] == "no label map, which source cases need"
+
+
+def test_cases_of_the_last_sitting_are_looked_at_when_the_module_is_opened(
+    host, root: Path, folders: Path, layout: Path
+) -> None:
+    from cisfa.cases.discovery import discover
+    from CISFATrainingLib.case_store import CaseStore
+
+    CaseStore(folders / "Fälle" / "present list.json").add("source", discover([layout]))
+    widget = host.load_module(root / "CISFATraining" / "CISFATraining.py")
+    assert rows(widget.ui.sourceTable)[0][1] == ""
+    host.enter(widget)
+    host.spin_until(lambda: rows(widget.ui.sourceTable)[0][1] == "180 × 192 × 36", "a look")
+    host.spin_until(lambda: not widget.panel._inspection.is_running, "its end")
+    host.quit(widget)
 
 
 def test_the_list_is_saved_loaded_and_cleared(host, tabs, layout: Path, tmp_path: Path, looked) -> None:

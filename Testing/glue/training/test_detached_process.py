@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from cisfa_slicer.detached_process import DetachedProcessError, Start, is_running, start_detached
+from cisfa_slicer.detached_process import (
+    DetachedProcessError,
+    Start,
+    is_bound_to_slicer,
+    is_running,
+    start_detached,
+)
 from cisfa_slicer.interpreter import Interpreter
 from stand_ins import is_alive, python_that_does
 
@@ -72,7 +78,7 @@ def test_a_process_survives_the_one_that_started_it_and_its_terminal(host, tmp_p
     ) as parent:
         assert parent.stdout is not None
         process_id = int(parent.stdout.readline())
-        os.killpg(parent.pid, signal.SIGHUP)
+        os.killpg(parent.pid, signal.SIGTERM)
         parent.wait()
     try:
         wait_until(lambda: "begun" in (tmp_path / "log.txt").read_text(encoding="utf-8"))
@@ -86,3 +92,9 @@ def test_a_python_that_cannot_be_started_is_named(tmp_path: Path) -> None:
     python = Interpreter(tmp_path / "no python", is_slicers=True)
     with pytest.raises(DetachedProcessError, match=r"no python cannot be started .* Choose another Python"):
         start_detached(Start(python, ["train"], folder=tmp_path, log=tmp_path / "log.txt"))
+
+
+def test_a_process_that_may_leave_slicers_job_is_not_bound_to_it(host, tmp_path: Path) -> None:
+    process_id = start_detached(start("", tmp_path))
+    assert not is_bound_to_slicer(process_id)
+    wait_until(lambda: not is_running(process_id))

@@ -125,10 +125,25 @@ def test_a_run_brought_back_is_copied_and_chosen(host, tab: OpenTab, runs: Path,
     make_run(tmp_path / "from the cluster" / "a", Status.PAUSED)
     host.dialogs.answer_next(str(tmp_path / "from the cluster" / "a"))
     tab.ui.addRunButton.click()
+    assert not is_idle(tab)
+    finish(host, tab)
     assert sorted(tab.names) == ["a", "a 2"]
     assert tab.ui.runBox.title == "a 2"
     assert tab.has("a 2 was added.")
     assert (runs / "a 2" / "checkpoints").is_dir()
+
+
+def test_copying_can_be_cancelled_and_leaves_nothing(
+    host, tab: OpenTab, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cisfa_slicer.run_copy.PIECE_BYTES", 100)
+    host.dialogs.answer_next(str(make_run(tmp_path / "from the cluster" / "b")))
+    tab.ui.addRunButton.click()
+    assert tab.ui.runJobLabel.text.startswith("Adding b, copying files")
+    tab.ui.cancelRunJobButton.click()
+    finish(host, tab)
+    assert tab.has("Stopped on request.")
+    assert [path.name for path in runs.iterdir()] == ["a"]
 
 
 def test_what_is_no_run_is_not_added(host, tab: OpenTab, tmp_path: Path) -> None:
@@ -167,6 +182,7 @@ def test_a_name_is_offered_and_a_model_of_that_name_is_replaced_only_when_the_us
     for _ in range(4):
         tab.ui.useModelButton.click()
         finish(host, tab)
+    assert tab.ui.runMessageLabel.text == ""  # how the last one ended is no news any more
     made = (tmp_path / "models" / "m.zip").read_text(encoding="utf-8")
     assert "--name=m" in made
     assert "--overwrite" in made

@@ -91,3 +91,16 @@ def test_several_are_deleted_at_once(host, tab: OpenTab, tmp_path: Path) -> None
     assert "b (" in host.dialogs.texts[-1]
     assert tab.names == ["c"]
     assert tab.ui.runBox.title == "c"
+
+
+def test_no_more_than_eight_are_compared_and_that_is_said(tab: OpenTab, tmp_path: Path) -> None:
+    for name in "defghij":
+        make_run(tmp_path / "runs" / name)
+    tab.section.refresh()
+    tab.choose(*"abcdefgh")
+    assert len(legend(tab)) == 8
+    assert tab.ui.comparisonHintLabel.isHidden()
+    tab.choose(*"abcdefghij")
+    assert len(legend(tab)) == 8
+    assert tab.ui.comparisonHintLabel.text == "The first 8 of the 10 chosen trainings are compared."
+    assert not tab.ui.comparisonHintLabel.isHidden()

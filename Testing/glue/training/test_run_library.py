@@ -2,12 +2,13 @@
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import slicer
 
-from cisfa.runs.run_state import Status
+from cisfa.runs.run_state import Status, make_request
 from cisfa.runs.run_summary import RunSummary
 from cisfa_slicer import run_library
 from cisfa_slicer.run_companion import RunCompanion
@@ -74,6 +75,25 @@ def test_what_did_not_change_is_not_read_again(library: RunLibrary, monkeypatch:
     make_local(library.folder / "b")
     library.runs()
     assert sorted(read) == ["b", "c"]
+
+
+@pytest.mark.parametrize("error", [ValueError("bad zip"), PermissionError(13, "Permission denied")])
+def test_a_run_that_cannot_be_looked_at_hides_no_other(
+    library: RunLibrary, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def summarise(path: Path, *, is_local: bool) -> RunSummary:
+        if path.name == "a":
+            raise error
+        return real(path, is_local=is_local)
+
+    real = run_library.summarise
+    monkeypatch.setattr(run_library, "summarise", summarise)
+    for name in "ab":
+        make_run(library.folder / name)
+    runs = {run.path.name: run for run in library.runs()}
+    assert sorted(runs) == ["a", "b"]
+    assert str(error.args[-1]) in runs["a"].summary.problem
+    assert not runs["b"].summary.problem
 
 
 # whose process
@@ -145,8 +165,9 @@ def test_what_a_run_said_after_its_launch_counts(library: RunLibrary) -> None:
         ("x.local", "x.local-run"),
         ("a:b?\x07", "a-b--"),
         ("ä" * 200, "ä" * 80),
+        ("肝" * 90, "肝" * 66),
     ],
-    ids=[str(number) for number in range(10)],
+    ids=[str(number) for number in range(11)],
 )
 def test_a_folder_gets_a_name_that_every_system_can_have(library: RunLibrary, name: str, expected: str) -> None:
     assert library.new_folder(name) == library.folder / expected
@@ -170,13 +191,28 @@ def test_a_folder_is_copied_in_once(library: RunLibrary, tmp_path: Path) -> None
     assert names(library) == ["a"]
 
 
+def test_a_copy_has_neither_the_process_of_the_original_nor_what_was_asked_of_it(
+    library: RunLibrary, tmp_path: Path
+) -> None:
+    elsewhere = make_run(tmp_path / "cluster" / "a", Status.TRAINING, step=100)
+    make_request(elsewhere, "stop")
+    (elsewhere / ".lock").touch()
+    added = library.add(elsewhere)
+    assert not (added / "request.json").exists()
+    assert not (added / ".lock").exists()
+    state = library.look_at(added).state
+    assert (state.status, state.step) == (Status.INTERRUPTED, 100)
+    assert library.look_at(elsewhere).state.status is Status.TRAINING
+
+
 def test_nothing_half_copied_is_left(library: RunLibrary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fill_the_disk(source: Path, target: Path) -> None:
+    def fill_the_disk(source: Path, target: Path) -> Iterator[float]:
         target.mkdir()
+        yield 0.0
         raise OSError(28, "No space left on device")
 
     elsewhere = make_run(tmp_path / "cluster" / "a")
-    monkeypatch.setattr(run_library.shutil, "copytree", fill_the_disk)
+    monkeypatch.setattr(run_library, "copy_run", fill_the_disk)
     with pytest.raises(RunLibraryError, match="No space left on device"):
         library.add(elsewhere)
     assert list(library.folder.iterdir()) == []

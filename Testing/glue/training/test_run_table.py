@@ -4,8 +4,11 @@ import time
 from pathlib import Path
 
 import pytest
+import qt
 
+from cisfa.errors import CisfaError
 from cisfa.runs.run_state import Status
+from cisfa_slicer.error_display import failure_style
 from training.run_folders import OpenTab, make_local, make_run, open_tab, rewrite_state, write_json
 
 NAME, STATE, METHOD, DICE, STARTED = range(5)
@@ -200,3 +203,61 @@ def test_fifty_runs_cost_little(tab: OpenTab, runs: Path) -> None:
     assert max(times) < 0.2
     assert sorted(times)[2] < 0.02
     assert len(tab.names) == 50
+
+
+def test_the_list_is_as_high_as_its_rows_up_to_five(tab: OpenTab, runs: Path) -> None:
+    def height_with(count: int) -> int:
+        for number in range(count):
+            if not (runs / str(number)).exists():
+                make_run(runs / str(number))
+        tab.section.refresh()
+        return tab.ui.runTable.maximumHeight
+
+    one, five = height_with(1), height_with(5)
+    row = tab.ui.runTable.rowHeight(0)
+    assert five == one + 4 * row
+    assert height_with(7) == five
+    assert tab.ui.runTable.minimumHeight == five
+
+
+def test_the_list_and_the_bar_tell_the_same_percentage_and_hundred_only_at_the_end(tab: OpenTab, runs: Path) -> None:
+    rewrite_state(make_run(runs / "a", Status.TRAINING), Status.TRAINING, step=399)
+    tab.section.refresh()
+    assert tab.cell(0, STATE) == "Training\n99 %"
+    assert tab.ui.runProgressBar.format == "99 %"
+
+
+def test_a_list_that_cannot_be_read_is_not_called_empty(tab: OpenTab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise OSError(5, "Input/output error")
+
+    tab.section.refresh()
+    assert tab.ui.runHintLabel.text.startswith("No training yet.")
+    assert not tab.ui.runHintLabel.isHidden()
+    monkeypatch.setattr(tab.library, "runs", fail)
+    tab.section.refresh()
+    assert tab.has("Input/output error")
+    assert tab.ui.runHintLabel.isHidden()
+
+
+def test_the_log_names_neither_runs_nor_folders(
+    tab: OpenTab, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise CisfaError(f"{runs / 'Mueller'} cannot be read, nor {Path.home() / 'x'}, nor {tmp_path}/models/y.")
+
+    make_run(runs / "Mueller")
+    tab.section.refresh()
+    monkeypatch.setattr(tab.library, "runs", fail)
+    tab.section.refresh()
+    assert tab.has("Mueller")
+    assert tab.log == ["…/… cannot be read, nor …/x, nor …/y."]
+
+
+@pytest.mark.parametrize(("background", "red"), [("#ffffff", "#b00020"), ("#202020", "#ff6b6b")])
+def test_a_failure_can_be_read_on_light_and_on_dark(tab: OpenTab, background: str, red: str) -> None:
+    label = tab.ui.runMessageLabel
+    palette = label.palette
+    palette.setColor(qt.QPalette.Window, qt.QColor(background))
+    label.setPalette(palette)
+    assert failure_style(label) == f"color: {red}; font-weight: bold;"

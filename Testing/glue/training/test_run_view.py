@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import qt
+from filelock import FileLock
 
 from cisfa.config import TrainingConfig
 from cisfa.runs.run_state import Status, make_request, read_request
@@ -113,7 +114,7 @@ def test_progress_is_told_in_words(tab: OpenTab, runs: Path) -> None:
     assert tab.ui.runFiguresLabel.text == "step 100 of 400 · 4.0 s per step · about 2 h 10 min left · 2.1 GB memory"
     assert tab.ui.runProgressBar.value == 250
     assert tab.ui.runStateLabel.text == "Training elsewhere."
-    assert enabled(tab) == {IS_PAUSABLE, IS_STOPPABLE}
+    assert enabled(tab) == set()  # a copy has no process that could be asked
 
 
 def test_reading_says_what_is_read(tab: OpenTab, runs: Path) -> None:
@@ -126,15 +127,29 @@ def test_reading_says_what_is_read(tab: OpenTab, runs: Path) -> None:
 
 def test_pausing_and_stopping_ask_and_say_so(tab: OpenTab, runs: Path) -> None:
     folder = make_run(runs / "a", Status.TRAINING, step=100)
-    tab.section.refresh()
-    tab.ui.pauseRunButton.click()
-    assert read_request(folder) == "pause"
-    assert tab.ui.runStateLabel.text == "Pausing after the next step …"
-    assert enabled(tab) == {IS_STOPPABLE}
-    tab.ui.stopRunButton.click()
-    assert read_request(folder) == "stop"
-    assert tab.ui.runStateLabel.text == "Stopping after the next step …"
-    assert enabled(tab) == set()
+    make_local(folder)
+    with FileLock(folder / ".lock"):
+        tab.section.refresh()
+        tab.ui.pauseRunButton.click()
+        assert read_request(folder) == "pause"
+        assert tab.ui.runStateLabel.text == "Pausing after the next step …"
+        assert enabled(tab) == {IS_STOPPABLE}
+        tab.ui.stopRunButton.click()
+        assert read_request(folder) == "stop"
+        assert tab.ui.runStateLabel.text == "Stopping after the next step …"
+        assert enabled(tab) == set()
+
+
+def test_nobody_is_promised_what_windows_does_not_keep(
+    tab: OpenTab, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_local(make_run(runs / "a", Status.TRAINING, step=100))
+    with FileLock(runs / "a" / ".lock"):
+        tab.section.refresh()
+        assert tab.ui.runStateLabel.text == "Training; it goes on when Slicer is closed."
+        monkeypatch.setattr("CISFATrainingLib.run_words.is_bound_to_slicer", lambda process_id: True)
+        tab.section.poll()
+        assert tab.ui.runStateLabel.text == "Training; it ends when Slicer is closed. Pause it before that."
 
 
 def test_a_request_that_came_too_late_is_not_told(tab: OpenTab, runs: Path) -> None:

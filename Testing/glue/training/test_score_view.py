@@ -207,3 +207,27 @@ def test_damaged_scores_are_a_sentence(tab: OpenTab, run: Path) -> None:
     tab.section.poll()
     assert "newer version" in tab.ui.scoreAboutLabel.text
     assert tab.ui.scoreTable.isHidden()
+
+
+def test_all_scorings_of_a_run_can_be_looked_at_the_newest_at_first(host, tab: OpenTab, run: Path) -> None:
+    selector, place = tab.ui.scoreSelector, RunCompanion(run).path / "scores"
+    assert selector.isHidden()
+    write_scores(scores_of(5), place / "1" / "scores.json")
+    write_scores(scores_of(2, left_out=3), place / "2" / "scores.json")
+    tab.section.poll()
+    assert [selector.itemText(index).partition(": ")[2] for index in range(selector.count)] == [
+        "cases 2, step 400, left out 3",
+        "cases 5, step 400",
+    ]
+    assert tab.ui.scoreAboutLabel.text.startswith("Cases scored: 2,")
+    selector.setCurrentIndex(1)
+    assert tab.ui.scoreAboutLabel.text.startswith("Cases scored: 5,")
+    tab.section.poll()
+    assert selector.currentIndex == 1
+    tab.ui.openReportButton.click()
+    assert host.opened_urls[-1] == (place / "1").as_uri()
+    (place / "3").mkdir()
+    (place / "3" / "scores.json").write_text("{", encoding="utf-8")
+    tab.section.poll()
+    assert selector.currentText.endswith(": cannot be read")
+    assert tab.ui.scoreTable.isHidden()

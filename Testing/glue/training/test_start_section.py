@@ -97,7 +97,7 @@ def test_what_is_chosen_is_what_is_trained(host, tabs, filled, checked, folders:
     expected = ["train", "--cases", str(companion / "cases.json"), "--config", str(companion / "config.json")]
     assert words == [*expected, "--run", str(folders / "Läufe" / "x"), "--device", "cpu"]
     config = json.loads((companion / "config.json").read_text(encoding="utf-8"))
-    assert (config["method"], config["organs"], config["schedule"]["steps"]) == ("source-only", {"1": "liver"}, 1500)
+    assert (config["method"], config["organs"], config["schedule"]["steps"]) == ("source-only", {"1": "liver"}, 1200)
     assert config["few_labels"]["weight"] == 0
     assert read_case_list(companion / "cases.json").source[0].name == "a"
     # and the list of runs is what one sees next
@@ -144,6 +144,17 @@ def test_a_check_is_cancelled(host, tabs, filled, job_does, checked) -> None:
     checked()
     assert tabs.startButton.enabled
     assert "Stopped" in tabs.startMessageLabel.text
+
+
+def test_a_change_during_the_check_is_not_trained_with_what_was_there_before(
+    tabs, filled, checked, folders: Path
+) -> None:
+    tabs.startButton.click()
+    tabs.methodSelector.setCurrentIndex(1)
+    checked()
+    assert "were changed during the check" in tabs.startMessageLabel.text
+    assert tabs.findingsBrowser.plainText == ""
+    assert not (folders / "Läufe").exists()
 
 
 def test_findings_go_when_cases_or_settings_change(tabs, filled, checked, tmp_path: Path) -> None:
@@ -194,3 +205,14 @@ def test_a_folder_for_a_cluster_names_nobody(host, tabs, filled, tmp_path: Path)
     tabs.slurmButton.click()
     assert "is there already" in tabs.startMessageLabel.text
     assert tabs.startProgressBar.isHidden()
+
+
+def test_a_folder_for_a_cluster_can_be_given_up(host, tabs, filled, tmp_path: Path) -> None:
+    touch(tmp_path / "a.nii", tmp_path / "a_seg.nii", tmp_path / "b.nii")
+    host.dialogs.answer_next(str(tmp_path))
+    tabs.slurmButton.click()
+    assert tabs.slurmButton.text == "Cancel"
+    tabs.slurmButton.click()
+    host.spin_until(lambda: tabs.startMessageLabel.text == "Nothing was written.", "the end")
+    assert not (tmp_path / "cisfa-training").exists()
+    assert tabs.slurmButton.text == "For a cluster…"

@@ -65,7 +65,8 @@ def labelled_cases(folder: Path) -> list[CaseFiles]:
     if not labels:
         where = labels_folder.name if labels_folder.is_dir() else f"{labels_folder.name} (there is no such folder)"
         raise CaseError(
-            f"{folder} has no label maps in {where}. Source cases need one for every volume, under the volume's name."
+            f"{folder} has no label maps in {where}. Annotated cases need one for every volume, under the volume's"
+            " name."
         )
     names = {stem: stem if stem in labels else name for stem, name in names_of_stems(list(volumes)).items()}
     missing = sorted(name for name in names.values() if name not in labels)

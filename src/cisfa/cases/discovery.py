@@ -55,6 +55,15 @@ def discover(paths: Sequence[Path]) -> tuple[ListedCase, ...]:
     return tuple(found)
 
 
+def segments_beside(label_map: Path) -> tuple[Segment, ...]:
+    """What the values of a label map mean, as a dataset.json in its folder or the one above says; empty without one.
+
+    Raises:
+        ConfigError: The dataset.json cannot be used.
+    """
+    return _segments(organs_beside(label_map.parent) or organs_beside(label_map.parent.parent))
+
+
 def _in_folder(folder: Path) -> list[ListedCase]:
     description = folder / _DESCRIPTION
     if description.is_file() and _lists_its_cases(description):

@@ -59,6 +59,8 @@ def label_problems(facts: Sequence[CaseFacts], cases: CaseList, config: Training
         yield from _without_meaning(domain, [one for one in meanings if one.facts.domain == domain])
     yield from _empty([one for one in meanings if one.facts.domain == "source" or config.few_labels.weight > 0])
     yield from _missing_organs(cases, [one for one in meanings if one.facts.domain == "source"])
+    if config.few_labels.weight > 0:
+        yield from _drawn_and_not_learned(cases, [one for one in meanings if one.facts.domain == "target"])
 
 
 def few_label_problems(facts: Sequence[CaseFacts], config: TrainingConfig) -> Iterator[Finding]:
@@ -161,6 +163,33 @@ def _empty(meanings: Sequence[_Meaning]) -> Iterator[Finding]:
             continue
         message = f"The label map of {facts.name} {found}. Draw the organs, or take the case out."
         yield Finding("error", message, (facts.name,), facts.domain)
+
+
+def _drawn_and_not_learned(cases: CaseList, meanings: Sequence[_Meaning]) -> Iterator[Finding]:
+    """What is mapped to nothing is background on drawn slices, which would harm an organ under another name."""
+    for one in meanings:
+        if one.unknown or one.without_meaning:
+            continue  # what has to be said of these comes first
+        missing = [organ.name for organ in cases.organs if organ.label not in one.labels]
+        held = [each.segment for each in one.facts.segments if each.voxels]
+        ignored = [segment.name for segment in held if cases.mapping.get(segment.key, "") is None]
+        if one.labels and missing and ignored:
+            yield Finding(
+                "error",
+                f"The few labels of {one.facts.name} hold {some_of(ignored)}, which are not to be learned, and lack"
+                f" {some_of(missing)}: where these are drawn under those names, they would be taught as background. Say"
+                " which organ each of them is, or take them out of the label map.",
+                (one.facts.name,),
+                "target",
+            )
+        elif one.labels and missing:
+            yield Finding(
+                "warning",
+                f"{some_of(missing)} is drawn nowhere in the few labels of {one.facts.name}. Where it is to be seen on"
+                " a drawn slice, it is taught as background: draw it there.",
+                (one.facts.name,),
+                "target",
+            )
 
 
 def _missing_organs(cases: CaseList, meanings: Sequence[_Meaning]) -> Iterator[Finding]:

@@ -94,7 +94,7 @@ def read_state(folder: Path, *, is_local: bool) -> RunState:
         is_local: True when its process would be on this computer, whose locks tell whether it lives. Otherwise (the
             folder is a copy, or a cluster's) a process counts as gone when it has been silent for two minutes.
     """
-    state = _stored_state(folder)
+    state = stored_state(folder)
     if state is None:
         is_there = (folder / CONFIG).is_file()
         if is_local and is_locked(folder):
@@ -104,12 +104,12 @@ def read_state(folder: Path, *, is_local: bool) -> RunState:
         lives = is_locked(folder) if is_local else time.time() - state.updated < SILENT_AFTER_S
         if not lives:
             # what it wrote last is read once more: it may have ended between the two looks
-            again = _stored_state(folder) or state
+            again = stored_state(folder) or state
             return replace(again, status=Status.INTERRUPTED) if again.status.is_active else again
     return state
 
 
-def _stored_state(folder: Path) -> RunState | None:
+def stored_state(folder: Path) -> RunState | None:
     """What a process wrote; None when there is nothing, or nothing that can be read."""
     try:
         values = json.loads((folder / STATE).read_text(encoding="utf-8"))

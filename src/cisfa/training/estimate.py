@@ -14,6 +14,7 @@ from cisfa.inference.device import describe_device
 from cisfa.training.methods import method_named
 from cisfa.training.sampling import held_out_cases
 from cisfa.training.step_trial import Limits, Trial, along_line, try_steps
+from cisfa.training.threads import fitting_threads
 from cisfa.training.trainer import total_steps
 
 _MIB = 2.0**20
@@ -111,7 +112,8 @@ def estimate_training(
     """
     free, total = _memory_of(device, room)
     limits = Limits(budget_s, None if free is None else _TRIAL_PART * free)
-    trial = try_steps(config, device, report, classes=work.classes, with_few=work.few_slices > 0, limits=limits)
+    with fitting_threads(config, device):
+        trial = try_steps(config, device, report, classes=work.classes, with_few=work.few_slices > 0, limits=limits)
     steps = total_steps(config, work.source_slices, work.target_slices)
     validated = 1 + _STEPS_OF_A_VALIDATION / config.validation.every
     return Estimate(

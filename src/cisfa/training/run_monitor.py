@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cisfa.errors import Cancelled, VolumeFileError
 from cisfa.events import Event, Metric, Progress, Report
-from cisfa.runs.run_state import RunState, Status, clear_request, read_request, reason_for, write_state
+from cisfa.runs.run_state import RunState, Status, clear_request, read_request, reason_for, stored_state, write_state
 from cisfa.training.run_folder import RunFolder
 
 _EVERY_S = 1.0
@@ -19,7 +19,9 @@ class RunMonitor:
     def __init__(self, folder: RunFolder, report: Report, memory_mb: Callable[[], float | None]) -> None:
         """Args: the run, locked; who else hears events; the most memory in use so far, in MiB."""
         self._folder, self._report, self._memory_mb = folder.path, report, memory_mb
-        self._state = RunState(Status.READING)
+        # what is resumed and ends before it trains again is as far as it was
+        before = stored_state(folder.path) or RunState(Status.READING)
+        self._state = RunState(Status.READING, step=before.step, steps=before.steps)
         self._written = 0.0
 
     @contextmanager

@@ -27,6 +27,7 @@ from cisfa.training.run_folder import RunFolder
 from cisfa.training.run_monitor import RunMonitor
 from cisfa.training.sampling import FEWEST_CASES_TO_HOLD_OUT, held_out_cases
 from cisfa.training.slice_dataset import DomainSlices, read_slices, require_no_shared_voxels
+from cisfa.training.threads import fitting_threads
 from cisfa.training.trainer import Batches, Listener, seed_everything, total_steps, train
 from cisfa.training.validation import Validation
 
@@ -111,7 +112,7 @@ def _run(
         validation = Validation(domains.held_out, target, organs=data.organs, config=config)
     batches, started = Batches(config, source, target, processes), time.monotonic()
     try:
-        with _recorder(folder, data, done, heard_by) as recorder:
+        with _recorder(folder, data, done, heard_by) as recorder, fitting_threads(config, device):
             train(method, batches, validation, folder=folder, recorder=recorder, steps=(done, steps))
     finally:
         if monitor:
