@@ -28,10 +28,12 @@ class ThinCurve:
         """
         require_weight(weight)
         self.values, self.weight = values, weight
-        self.missing, self.last = 0, None
+        self.missing = 0
+        self.last: int | None = None
         self._smooth: list[float] = []
         self._average, self._remainder = 0.0, 1.0
-        self._width, self._whole, self._kept = 1, 0, []
+        self._width, self._whole = 1, 0
+        self._kept: list[int] = []
         self.update()
 
     def update(self) -> None:

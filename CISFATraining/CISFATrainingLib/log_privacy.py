@@ -15,7 +15,8 @@ class PrivateLog:
 
     def __init__(self, log: Callable[[str], object]) -> None:
         """Args: takes the lines."""
-        self._log, self._runs = log, set()
+        self._log = log
+        self._runs: set[str] = set()
 
     def add_runs(self, paths: Iterable[Path]) -> None:
         """Hide the names of these runs too."""
