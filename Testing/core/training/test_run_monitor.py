@@ -306,7 +306,6 @@ def test_a_run_that_ended_stays_what_it_was(
         "[]",
         "{}",
         '{"status": "dreaming"}',
-        '{"status": "training", "mood": 1}',
         '{"status": "done", "step": "x"}',
     ],
 )
