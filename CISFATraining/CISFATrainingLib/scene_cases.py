@@ -17,7 +17,7 @@ from vtk.util.numpy_support import numpy_to_vtk
 
 from cisfa.cases.case_list import ListedCase
 from cisfa.errors import CisfaError
-from cisfa.imaging.organs import Code
+from cisfa.imaging.segmentation_header import codes_of_terminology
 from cisfa.imaging.segments import Segment
 from cisfa_slicer.data_folder import data_folder
 from cisfa_slicer.settings import CASE_FOLDER
@@ -124,17 +124,7 @@ def segments_of(segmentation: vtkMRMLSegmentationNode) -> tuple[Segment, ...]:
 def _segment(segment: slicer.vtkSegment, value: int) -> Segment:
     entry = vtk.reference("")
     known = segment.GetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), entry)
-    return Segment(value, segment.GetName(), *_codes(str(entry) if known else ""))
-
-
-def _codes(entry: str) -> tuple[Code | None, Code | None]:
-    """Type and side of a terminology entry: parts between ``~``, of a code the scheme, value and meaning with ``^``."""
-    parts = [part.split("^") for part in entry.split("~")]
-    codes = [Code(*part) if len(part) == 3 and part[1] else None for part in parts[2:4]]
-    kind, side = (*codes, None, None)[:2]
-    # what Slicer gives every new segment, whatever it is
-    is_placeholder = kind is not None and kind.value in ("85756007", "T-D0050")
-    return (None, None) if is_placeholder else (kind, side)
+    return Segment(value, segment.GetName(), *codes_of_terminology(str(entry) if known else ""))
 
 
 def _label_voxels(
