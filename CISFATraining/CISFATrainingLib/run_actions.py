@@ -1,7 +1,6 @@
 """What can be done with the chosen runs: open, take the settings again, delete, add, make a model of one."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,12 @@ from cisfa.config_files import from_json_values
 from cisfa.errors import CaseError, CisfaError
 from cisfa_slicer.job import JobEnd, Outcome
 from cisfa_slicer.run_companion import RunCompanion
-from cisfa_slicer.run_library import Run
+from cisfa_slicer.run_library import FORBIDDEN, Run
 from CISFATrainingLib.run_adding import RunAdding
 from CISFATrainingLib.run_job_view import RunJobView
 from CISFATrainingLib.run_services import RunServices, RunTab
 from CISFATrainingLib.run_words import data_words, size
 
-_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 _LONGEST_FILE_NAME, _MOST_NAMED_ORGANS = 80, 3
 _SEGMENTATION = "CISFASegmentation"
 
@@ -189,7 +187,7 @@ def model_name(run: Run) -> str:
 
 def file_name(name: str) -> str:
     """A file's name, without its ending, that every system can have."""
-    plain = _FORBIDDEN.sub("-", name).strip(" .")[:_LONGEST_FILE_NAME].strip(" .")
+    plain = FORBIDDEN.sub("-", name).strip(" .")[:_LONGEST_FILE_NAME].strip(" .")
     return plain or "model"
 
 

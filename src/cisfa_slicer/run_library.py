@@ -21,7 +21,8 @@ from cisfa_slicer.run_companion import SUFFIX, RunCompanion
 from cisfa_slicer.run_copy import copy_run
 from cisfa_slicer.settings import RUN_FOLDER
 
-_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+# in names of files, on one system or another
+FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 # names that Windows keeps for devices
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 # of 255 bytes that a file system gives, the rest is for numbers and the suffix of what lies beside
@@ -102,7 +103,7 @@ class RunLibrary:
         Args:
             name: What the user calls it; it is made part of no file of the run.
         """
-        plain = _FORBIDDEN.sub("-", " ".join(name.split())).strip(" .")
+        plain = FORBIDDEN.sub("-", " ".join(name.split())).strip(" .")
         plain = _shortened(plain).strip(" .") or "run"
         plain = f"{plain}-run" if _RESERVED.fullmatch(plain) or plain.endswith(SUFFIX) else plain
         number, path = 1, self.folder / plain
