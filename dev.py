@@ -28,6 +28,7 @@ DEMO_DESCRIPTION = (
     " label, by `python3 dev.py demo-bundle`. It has never seen a patient and is of no use on one."
 )
 OLDEST_PYTHON = (3, 11)
+EVERYTHING = ("training", "dicom", "pacs", "test")
 # what the tests need beside what pip installs
 WINDOWS = Path("Testing", "glue", "require_windows.py")
 
@@ -46,7 +47,7 @@ class DevError(Exception):
 
 def setup() -> None:
     """Make .venv with everything that running, training and testing needs."""
-    make_environment("training", "test")
+    make_environment(*EVERYTHING)
     step("windows without a screen", python("-I", str(WINDOWS)))
     print(f"Ready: {executable('cisfa')}")
 
@@ -101,7 +102,7 @@ def test() -> None:
 
 def lint() -> None:
     """Check style, formatting, types and who imports whom."""
-    make_environment("training", "test")
+    make_environment(*EVERYTHING)
     step("ruff check", python("-m", "ruff", "check"))
     step("ruff format --check", python("-m", "ruff", "format", "--check"))
     step("mypy", python("-m", "mypy"))
@@ -111,7 +112,7 @@ def lint() -> None:
 
 def format_code() -> None:
     """Format the code and sort its imports."""
-    make_environment("training", "test")
+    make_environment(*EVERYTHING)
     step("ruff check --fix", python("-m", "ruff", "check", "--select", "I", "--fix"))
     step("ruff format", python("-m", "ruff", "format"))
 

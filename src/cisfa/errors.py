@@ -33,6 +33,14 @@ class RunError(CisfaError):
     """A run folder cannot be started, resumed or written."""
 
 
+class ExportError(CisfaError):
+    """A result cannot be written as a DICOM object."""
+
+
+class PacsError(CisfaError):
+    """A PACS cannot be reached, refuses, or sends something that is not whole."""
+
+
 class DeviceError(CisfaError):
     """The device that was asked for is not there, or has too little memory."""
 

@@ -48,6 +48,8 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "segment": Entry("segment volumes with a model bundle", is_job=True),
+    "export-seg": Entry("write a label map as a DICOM segmentation", is_job=True),
+    "send": Entry("send DICOM files to a PACS", is_job=True),
     "train": Entry("adapt a model to an unlabelled target domain", is_job=True),
     "check": Entry("say what is wrong with cases and settings before a training", is_job=True),
     "crossval": Entry("train and score one model for each fold of patients", is_job=True),
@@ -166,7 +168,7 @@ def _run(words: list[str], cancellation: Cancellation, show: Report) -> None:
 
 
 def _command_module(name: str) -> CommandModule:
-    return cast(CommandModule, importlib.import_module(f"cisfa.cli.{name}"))
+    return cast(CommandModule, importlib.import_module(f"cisfa.cli.{name.replace('-', '_')}"))
 
 
 def _explain(error: BaseException, events: EventLines | None) -> int:

@@ -1,0 +1,1 @@
+"""Reading from and sending to a PACS: DICOMweb and DIMSE."""
