@@ -31,6 +31,7 @@ OLDEST_PYTHON = (3, 11)
 EVERYTHING = ("training", "dicom", "pacs", "test")
 # what the tests need beside what pip installs
 WINDOWS = Path("Testing", "glue", "require_windows.py")
+PROGRAMS = Path("Testing", "dicom", "require_programs.py")
 
 # what .venv holds: a line with a hash of what was asked for, and a line with the extras
 STAMP = VENV / "installed.txt"
@@ -49,6 +50,7 @@ def setup() -> None:
     """Make .venv with everything that running, training and testing needs."""
     make_environment(*EVERYTHING)
     step("windows without a screen", python("-I", str(WINDOWS)))
+    step("programs for DICOM", python("-I", str(PROGRAMS)))
     print(f"Ready: {executable('cisfa')}")
 
 
@@ -95,6 +97,7 @@ def test() -> None:
     """Run every check: style, types, layers, then the tests with their coverage."""
     lint()
     step("windows without a screen", python("-I", str(WINDOWS)))
+    step("programs for DICOM", python("-I", str(PROGRAMS)))
     # a process for each core, each with one thread: most of what is tested is too small for more
     together = ("--numprocesses", "auto", "--dist", "loadfile")
     step("pytest", python("-m", "pytest", "--cov", "--cov-report=term", *together), OMP_NUM_THREADS="1")

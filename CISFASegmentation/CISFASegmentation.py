@@ -47,6 +47,7 @@ class CISFASegmentation(ScriptedLoadableModule):
             "arXiv:2207.13240</a>)."
         )
         slicer.app.connect("startupCompleted()", register_sample_data)
+        slicer.app.connect("startupCompleted()", watch_edits)
 
 
 def register_sample_data():
@@ -54,6 +55,14 @@ def register_sample_data():
     from CISFASegmentationLib.sample_data import register
 
     register(Path(__file__).parent / "Resources")
+
+
+def watch_edits():
+    """Notice when results are changed by hand, also in a scene that is loaded before the module is opened."""
+    if sys.version_info[:2] >= OLDEST_PYTHON:
+        from CISFASegmentationLib.edit_watch import install_edit_watch
+
+        install_edit_watch()
 
 
 class CISFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -87,6 +96,7 @@ class CISFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAddedEvent, self.onNodeAdded)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self.onNodeRemoved)
         slicer.app.connect("aboutToQuit()", self.panel.end_now)
         self.initializeParameterNode()
@@ -128,9 +138,14 @@ class CISFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         if self.parent.isEntered:
             self.initializeParameterNode()
 
+    def onNodeAdded(self, caller, event):
+        """Perhaps it is the first segmentation."""
+        self.panel.segmentations_changed()
+
     def onNodeRemoved(self, caller, event):
-        """Perhaps it was the segmentation that the table tells of."""
+        """Perhaps it was the segmentation that the table tells of, or the last one."""
         self.panel.forget_deleted_result()
+        self.panel.segmentations_changed()
 
     def initializeParameterNode(self):
         """Follow the scene's parameter node; choose the first volume when none is chosen."""
@@ -197,9 +212,17 @@ class CISFASegmentationLogic(ScriptedLoadableModuleLogic):
         """Start segmenting a volume and return at once; see :meth:`SegmentationLogic.start`."""
         return self.segmentation.start(volume_node, bundle, **choices)
 
+    def export_dicom_seg(self, segmentation_node, target, *, kind="binary", external_python=""):
+        """Write a segmentation as DICOM SEG and wait; see :meth:`SegmentationLogic.export_dicom_seg`."""
+        return self.segmentation.export_dicom_seg(segmentation_node, target, kind=kind, external_python=external_python)
+
     def install_requirements(self):
-        """Install what is missing into Slicer's Python, without asking."""
+        """Install what is missing for segmenting into Slicer's Python, without asking."""
         self.segmentation.install_requirements()
+
+    def install_export_requirements(self):
+        """Install what is missing for exporting and sending, without asking."""
+        self.segmentation.install_export_requirements()
 
 
 class CISFASegmentationTest(ScriptedLoadableModuleTest):

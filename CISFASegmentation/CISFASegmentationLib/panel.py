@@ -16,6 +16,7 @@ from cisfa_slicer.requirements import missing_requirements, require_installed
 from cisfa_slicer.volume_export import SceneError, body_part_of, modality_of, require_usable
 from CISFASegmentationLib.activity_view import ActivityView
 from CISFASegmentationLib.batch import Batch
+from CISFASegmentationLib.export_dialog import ExportDialog
 from CISFASegmentationLib.model_fit import doubts
 from CISFASegmentationLib.model_section import ModelSection
 from CISFASegmentationLib.organ_table import clear_organs, remark_of, show_organs
@@ -49,6 +50,8 @@ class SegmentationPanel:
         self._models = ModelSection(ui, logic.library, self._activity, self._log.add)
         self._models.on_chosen = self._remember_model
         self._settings = SettingsSection(ui, self._activity, self._log.add, self._models.refresh)
+        self._export: ExportDialog | None = None
+        ui.exportSegButton.connect("clicked(bool)", lambda checked: self._guarded(self._open_export))
         ui.segmentButton.connect("clicked(bool)", lambda checked: self._on_segment())
         ui.batchButton.connect("clicked(bool)", lambda checked: self._guarded(self._start_batch))
         ui.show3DCheckBox.connect("toggled(bool)", lambda checked: self._guarded(lambda: self._show_3d(checked)))
@@ -57,6 +60,7 @@ class SegmentationPanel:
     def set_parameters(self, parameters: SegmentationParameters | None) -> None:
         """Follow another parameter node; None while there is no scene."""
         self._parameters = parameters
+        self.segmentations_changed()
         if parameters is not None:
             self._models.choose(parameters.model)
 
@@ -64,6 +68,8 @@ class SegmentationPanel:
         """What is being segmented belongs to a scene that goes away; a download does not."""
         if self._is_segmenting:
             self._activity.cancel()
+        if self._export is not None:
+            self._export.scene_closes()
         self._clear_result()
         self._result_id = ""
 
@@ -73,12 +79,24 @@ class SegmentationPanel:
             self._result_id = ""
             self._clear_result()
 
+    def segmentations_changed(self) -> None:
+        """Without a segmentation there is nothing to export."""
+        self._ui.exportSegButton.enabled = bool(slicer.util.getNodesByClass("vtkMRMLSegmentationNode"))
+
     def end_now(self) -> None:
         """Stop everything and wait until it is gone: for when Slicer quits."""
         self._activity.cancel()
         self._logic.end_now()
         self._models.end_now()
         self._settings.end_now()
+        if self._export is not None:
+            self._export.end_now()
+            self._export = None
+
+    def _open_export(self) -> None:
+        if self._export is None:
+            self._export = ExportDialog(self._logic, self._log.add, lambda: self._settings.external_python)
+        self._export.open(slicer.mrmlScene.GetNodeByID(self._result_id) if self._result_id else None)
 
     def _guarded(self, action: Callable[[], object]) -> None:
         with ShownErrors(self._show_failure):

@@ -4,17 +4,24 @@ from dataclasses import astuple
 from pathlib import Path
 
 import slicer
-import vtk
 from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
 
 import cisfa
 from cisfa.bundle.manifest import Manifest
 from cisfa.imaging.organs import Code, Organ
 from cisfa_slicer.volume_export import Grid, SceneError, grid_of, lie_together, vtk_matrix
+from CISFASegmentationLib.voxel_digest import (
+    ALGORITHM,
+    ALGORITHM_NAME_TAG,
+    ALGORITHM_TYPE_TAG,
+    AUTOMATIC,
+    is_ours,
+    record_voxels,
+)
 
-ALGORITHM_TYPE_TAG = "DICOM.SegmentAlgorithmType"
-ALGORITHM_NAME_TAG = "DICOM.SegmentAlgorithmName"
-_ALGORITHM = "CISFA"
+BUNDLE_NAME, BUNDLE_VERSION, BUNDLE_CHECKSUM = "CISFA.BundleName", "CISFA.BundleVersion", "CISFA.BundleChecksum"
+# both in one, as older scenes have it
+BUNDLE = "CISFA.Bundle"
 _TERMINOLOGY = "Segmentation category and type - 3D Slicer General Anatomy list"
 _REGIONS = "Anatomic codes - DICOM master list"
 _NOTHING = Code("", "", "")
@@ -58,11 +65,12 @@ def make_segmentation(labels: slicer.vtkOrientedImageData, manifest: Manifest) -
         segment.SetColor(*(part / 255 for part in organ.colour))
         segment.SetLabelValue(organ.label)
         segment.AddRepresentation(representation, labels)
-        segment.SetTag(ALGORITHM_TYPE_TAG, "AUTOMATIC")
-        segment.SetTag(ALGORITHM_NAME_TAG, f"{_ALGORITHM} {cisfa.__version__}, {manifest.name} {manifest.version}")
+        segment.SetTag(ALGORITHM_TYPE_TAG, AUTOMATIC)
+        segment.SetTag(ALGORITHM_NAME_TAG, f"{ALGORITHM} {cisfa.__version__}, {manifest.name} {manifest.version}")
         if organ.type is not None and organ.category is not None:
             segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), terminology_entry(organ))
         segmentation.AddSegment(segment, organ.name)
+    record_voxels(segmentation)
     return segmentation
 
 
@@ -106,8 +114,10 @@ def place_in_scene(
     node.GetDisplayNode().SetAllSegmentsVisibility(True)
     node.SetReferenceImageGeometryParameterFromVolumeNode(volume)
     node.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
-    node.SetAttribute("CISFA.Bundle", f"{manifest.name} {manifest.version}")
-    node.SetAttribute("CISFA.BundleChecksum", checksum)
+    node.SetAttribute(BUNDLE, f"{manifest.name} {manifest.version}")
+    node.SetAttribute(BUNDLE_NAME, manifest.name)
+    node.SetAttribute(BUNDLE_VERSION, manifest.version)
+    node.SetAttribute(BUNDLE_CHECKSUM, checksum)
     _place_in_study(node, volume)
     return node
 
@@ -120,13 +130,8 @@ def loss_by_replacing(node: vtkMRMLSegmentationNode, volume: vtkMRMLScalarVolume
         return ""
     if node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is not volume:
         return f"{node.GetName()} belongs to another volume than {volume.GetName()}."
-    others = [segment.GetName() for segment in segments if not _is_ours(segment)]
+    others = [segment.GetName() for segment in segments if not is_ours(segment)]
     return f"{node.GetName()} holds segments that CISFA did not make: {', '.join(others)}." if others else ""
-
-
-def _is_ours(segment: slicer.vtkSegment) -> bool:
-    name = vtk.reference("")
-    return bool(segment.GetTag(ALGORITHM_NAME_TAG, name)) and str(name).startswith(_ALGORITHM)
 
 
 def show_in_3d(node: vtkMRMLSegmentationNode, shown: bool) -> None:

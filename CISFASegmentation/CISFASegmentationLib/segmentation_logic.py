@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import qt
 import slicer
@@ -10,8 +11,13 @@ from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmen
 from cisfa.errors import BundleError, Cancelled, CisfaError
 from cisfa_slicer.job import Outcome
 from cisfa_slicer.model_library import ModelLibrary
-from cisfa_slicer.requirements import ensure_requirements, require_installed
+from cisfa_slicer.requirements import DICOM_FILE, FILE, PACS_FILE, ensure_requirements, require_installed
 from cisfa_slicer.settings import WHEEL_FOLDER, read_setting
+from CISFASegmentationLib.dicom_export import require_exportable
+from CISFASegmentationLib.edit_watch import install_edit_watch
+from CISFASegmentationLib.export_delivery import Delivered
+from CISFASegmentationLib.export_run import ExportEnd, ExportRun, Kind
+from CISFASegmentationLib.export_targets import NodeTarget, Target, target_of
 from CISFASegmentationLib.segmentation_run import Options, RunEnd, SegmentationRun
 
 
@@ -19,14 +25,29 @@ class SegmentationError(CisfaError):
     """A volume could not be segmented; the message says why and what to do."""
 
 
+class ExportFailedError(CisfaError):
+    """A segmentation could not be exported; the message says why and what to do."""
+
+
+class _Run(Protocol):
+    """What goes on, and can be ended."""
+
+    def cancel(self) -> None:
+        """Ask it to stop."""
+
+    def end_now(self) -> None:
+        """Stop it and wait."""
+
+
 class SegmentationLogic:
-    """Volumes in, segmentation nodes out."""
+    """Volumes in, segmentation nodes out; segmentation nodes in, DICOM segmentations out."""
 
     def __init__(self, library: ModelLibrary) -> None:
         """Work with the models of a library."""
         self.library = library
-        self._running: list[SegmentationRun] = []
+        self._running: list[_Run] = []
         self._observer = 0
+        install_edit_watch()
 
     def segment(
         self,
@@ -101,30 +122,108 @@ class SegmentationLogic:
         run.ended.connect(lambda end: self._remove(run))
         return run
 
-    def install_requirements(self, ask: Callable[[str], bool] = lambda question: True) -> None:
+    def export_dicom_seg(
+        self,
+        segmentation: vtkMRMLSegmentationNode,
+        target: Target | Path | str,
+        *,
+        kind: Kind = "binary",
+        external_python: str = "",
+    ) -> Delivered:
+        """Write a segmentation as DICOM SEG and wait until it is where it goes.
+
+        Args:
+            segmentation: Drawn on a volume that was loaded from DICOM.
+            target: A folder, "database" for Slicer's own, an address such as ``dicomweb://pacs.example.org/dicom-web``
+                or ``dimse://pacs.example.org:104/ARCHIVE``, or one of :mod:`~CISFASegmentationLib.export_targets`.
+            kind: "binary", which every viewer reads, or "labelmap".
+            external_python: Path of a Python to run in; empty for Slicer's own.
+
+        Returns:
+            What was written, and where it is.
+
+        Raises:
+            ExportFailedError: It failed; the message says why.
+            Cancelled: Somebody cancelled it.
+            CisfaError: The segmentation cannot be exported as it is, or something is not installed.
+        """
+        loop = qt.QEventLoop()
+        ends: list[ExportEnd] = []
+        run = self.start_export(segmentation, target, kind=kind, external_python=external_python)
+        run.ended.connect(ends.append)
+        run.ended.connect(lambda end: loop.quit())
+        loop.exec()
+        if not ends:  # Slicer quits while somebody waits
+            run.end_now()
+        if ends[0].outcome is Outcome.CANCELLED:
+            raise Cancelled(ends[0].message)
+        if ends[0].delivered is None:
+            raise ExportFailedError(ends[0].message)
+        return ends[0].delivered
+
+    def start_export(
+        self,
+        segmentation: vtkMRMLSegmentationNode,
+        target: Target | Path | str,
+        *,
+        kind: Kind = "binary",
+        external_python: str = "",
+    ) -> ExportRun:
+        """Start exporting a segmentation and return at once.
+
+        Args:
+            segmentation: As :meth:`export_dicom_seg`, and so the others.
+            target: Where it goes.
+            kind: "binary" or "labelmap".
+            external_python: Path of a Python to run in.
+
+        Returns:
+            The run; nothing has been said through its signals yet.
+
+        Raises:
+            CisfaError: As :meth:`export_dicom_seg`; nothing was started then.
+        """
+        there = target_of(target)
+        exportable = require_exportable(segmentation)
+        if not external_python:
+            require_installed(requirements_file(there), "install_export_requirements()")
+        run = ExportRun(external_python)
+        run.start(exportable, there, kind)
+        self._add(run)
+        run.ended.connect(lambda end: self._remove(run))
+        return run
+
+    def install_export_requirements(
+        self, ask: Callable[[str], bool] = lambda question: True, file: Path = PACS_FILE
+    ) -> None:
+        """Install what exporting lacks, as :meth:`install_requirements` does; by default what sending lacks, too."""
+        self.install_requirements(ask, file)
+
+    def install_requirements(self, ask: Callable[[str], bool] = lambda question: True, file: Path = FILE) -> None:
         """Install what is missing into Slicer's Python, from the network or from the wheel folder of the settings.
 
         Args:
             ask: Shows a question and returns True for yes; by default nobody is asked.
+            file: The requirements; by default those of segmenting.
 
         Raises:
             RequirementsError: It could not be installed; the message says what to do.
         """
-        ensure_requirements(ask, wheel_folder=read_setting(WHEEL_FOLDER))
+        ensure_requirements(ask, wheel_folder=read_setting(WHEEL_FOLDER), file=file)
 
     def end_now(self) -> None:
         """Stop all runs and wait until they are gone, some seconds at most: for when Slicer quits."""
         for run in tuple(self._running):
             run.end_now()
 
-    def _add(self, run: SegmentationRun) -> None:
+    def _add(self, run: _Run) -> None:
         """No run outlives Slicer or its scene, also when no panel looks after it."""
         if not self._running:
             slicer.app.connect("aboutToQuit()", self.end_now)
             self._observer = slicer.mrmlScene.AddObserver(slicer.mrmlScene.StartCloseEvent, self._on_scene_closes)
         self._running.append(run)
 
-    def _remove(self, run: SegmentationRun) -> None:
+    def _remove(self, run: _Run) -> None:
         self._running.remove(run)
         if not self._running:
             slicer.app.disconnect("aboutToQuit()", self.end_now)
@@ -145,3 +244,8 @@ class SegmentationLogic:
                 " give the path of a bundle."
             )
         return model.path
+
+
+def requirements_file(target: Target) -> Path:
+    """What has to be installed for an export."""
+    return PACS_FILE if isinstance(target, NodeTarget) else DICOM_FILE

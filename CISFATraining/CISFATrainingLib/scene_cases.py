@@ -9,25 +9,21 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import slicer
-import vtk
 from slicer import vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
-from vtk.util.numpy_support import numpy_to_vtk
 
 from cisfa.cases.case_list import ListedCase
-from cisfa.errors import CisfaError
-from cisfa.imaging.segmentation_header import codes_of_terminology
 from cisfa.imaging.segments import Segment
 from cisfa_slicer.data_folder import data_folder
+from cisfa_slicer.segmentation_export import label_voxels, write_labels
 from cisfa_slicer.settings import CASE_FOLDER
-from cisfa_slicer.volume_export import ijk_to_world, require_usable, write_volume
+from cisfa_slicer.volume_export import SceneError, ijk_to_world, require_usable, write_volume
 
 _VOLUME, _LABELS = "volume.nrrd", "labels.nrrd"
 _PATIENT_TAGS = ("DICOM.PatientID", "DICOM.StudyInstanceUID", "DICOM.FrameOfReferenceUID")
 
 
-class SceneCaseError(CisfaError):
+class SceneCaseError(SceneError):
     """A volume and a segmentation of the scene make no case."""
 
 
@@ -89,9 +85,8 @@ def write_case(pair: Pair, *, is_source: bool) -> ListedCase:
     labels = None
     try:
         if pair.segmentation is not None:
-            voxels, segments = _label_voxels(pair.volume, pair.segmentation)
             labels = folder / _LABELS
-            _write_labels(pair.volume, voxels, labels)
+            segments = _write_segments(pair.volume, pair.segmentation, labels)
         write_volume(pair.volume, folder / _VOLUME)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -115,82 +110,13 @@ def patient_keys(volume: vtkMRMLScalarVolumeNode) -> tuple[str, ...]:
     return tuple(keys)
 
 
-def segments_of(segmentation: vtkMRMLSegmentationNode) -> tuple[Segment, ...]:
-    """A segmentation's segments, with the values 1, 2, 3 … in their order."""
-    inner = segmentation.GetSegmentation()
-    return tuple(_segment(inner.GetNthSegment(index), index + 1) for index in range(inner.GetNumberOfSegments()))
-
-
-def _segment(segment: slicer.vtkSegment, value: int) -> Segment:
-    entry = vtk.reference("")
-    known = segment.GetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), entry)
-    return Segment(value, segment.GetName(), *codes_of_terminology(str(entry) if known else ""))
-
-
-def _label_voxels(
-    volume: vtkMRMLScalarVolumeNode, segmentation: vtkMRMLSegmentationNode
-) -> tuple[np.ndarray, tuple[Segment, ...]]:
-    """Label values on the volume's grid, (slice, row, column).
-
-    Raises:
-        SceneCaseError: Two segments overlap, or none lies on the volume.
-    """
-    inner = segmentation.GetSegmentation()
-    segments = segments_of(segmentation)
-    merged: np.ndarray | None = None
-    for index, segment in enumerate(segments):
-        mask = _mask(volume, segmentation, inner.GetNthSegmentID(index))
-        if merged is None:
-            merged = np.zeros(mask.shape, np.uint16)
-        if merged[mask].any():
-            other = segments[int(merged[mask].max()) - 1].name
-            raise SceneCaseError(
-                f"{segment.name} and {other} of {segmentation.GetName()} overlap, and a voxel can be of one organ only."
-                " Let one give way (Segment Editor, Logical operators), then add the case again."
-            )
-        merged[mask] = segment.value
-    if merged is None or not merged.any():
-        raise SceneCaseError(
-            f"Nothing of {segmentation.GetName()} lies on {volume.GetName()}. Choose the segmentation that belongs to"
-            " it."
-        )
-    return merged, segments
-
-
-def _mask(volume: vtkMRMLScalarVolumeNode, segmentation: vtkMRMLSegmentationNode, identity: str) -> np.ndarray:
-    """One segment on the volume's grid, both with their transforms."""
-    scene = slicer.mrmlScene
-    before = _node_ids()
-    try:
-        labels = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "CISFA export")
-        logic = slicer.vtkSlicerSegmentationsModuleLogic
-        if not logic.ExportSegmentsToLabelmapNode(segmentation, [identity], labels, volume):
-            raise SceneCaseError(
-                f"{segmentation.GetName()} cannot be brought onto the voxels of {volume.GetName()}. Slicer's log says"
-                " why."
-            )
-        return np.array(slicer.util.arrayFromVolume(labels)) > 0
-    finally:  # with the colour table and what else the export makes
-        for added in _node_ids() - before:
-            if node := scene.GetNodeByID(added):
-                scene.RemoveNode(node)
-
-
-def _node_ids() -> set[str]:
-    nodes = slicer.mrmlScene.GetNodes()
-    return {nodes.GetItemAsObject(index).GetID() for index in range(nodes.GetNumberOfItems())}
-
-
-def _write_labels(volume: vtkMRMLScalarVolumeNode, voxels: np.ndarray, path: Path) -> None:
+def _write_segments(
+    volume: vtkMRMLScalarVolumeNode, segmentation: vtkMRMLSegmentationNode, path: Path
+) -> tuple[Segment, ...]:
     """Write label values on a volume's grid, where the user sees it."""
-    image = vtk.vtkImageData()
-    image.SetDimensions(*voxels.shape[::-1])
-    image.GetPointData().SetScalars(numpy_to_vtk(voxels.ravel(), deep=True))
-    detached = slicer.vtkMRMLLabelMapVolumeNode()
-    detached.SetAndObserveImageData(image)
-    detached.SetIJKToRASMatrix(ijk_to_world(volume))
-    storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
-    storage.SetFileName(str(path))
-    storage.SetUseCompression(True)
-    if not storage.WriteData(detached):
-        raise SceneCaseError(f"{path} cannot be written. Check the free space there.")
+    try:
+        voxels, segments = label_voxels(volume, segmentation)
+    except SceneError as error:
+        raise SceneCaseError(str(error)) from error
+    write_labels(voxels, ijk_to_world(volume), path)
+    return segments

@@ -1,11 +1,12 @@
 """Write a volume as a DICOM series, classic or enhanced, as scanners do: file names say nothing of the order."""
 
+import copy
 import random
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
@@ -46,7 +47,7 @@ def write_series(
     paths = []
     for index, plane in enumerate(volume.voxels):
         dataset = slice_dataset(volume.geometry, index, plane, modality)
-        dataset.update(study)
+        dataset.update(copy.deepcopy(study))
         dataset.SeriesInstanceUID = series
         if change is not None:
             change(dataset, index)
@@ -54,6 +55,35 @@ def write_series(
         save(dataset, path)
         paths.append(path)
     return paths
+
+
+def small_volume(
+    axes_lps: ArrayLike | None = None, *, slices: int = 6, spacing_mm: tuple[float, float, float] = (2.5, 0.7, 0.9)
+) -> Volume:
+    """Values from -1000 on, no two alike; not cubic, and oblique unless axes are given (slice, row, column)."""
+    shape = (slices, 7, 9)
+    voxels = (np.arange(np.prod(shape)).reshape(shape) - 1000).astype(np.int16)
+    geometry = Geometry.from_axes(
+        shape,
+        spacing_mm=spacing_mm,
+        origin_lps_mm=(-31.25, 12.5, 107.75),
+        axes_lps=oblique_axes() if axes_lps is None else axes_lps,
+    )
+    return Volume(voxels, geometry)
+
+
+def oblique_axes() -> NDArray[np.float64]:
+    """Turned about all three axes of the patient, with slices along row direction x column direction."""
+    matrix = np.eye(3)
+    for axis, degrees in enumerate((20.0, -15.0, 35.0)):
+        cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+        turn = np.eye(3)
+        first, second = [each for each in range(3) if each != axis]
+        turn[first, first] = turn[second, second] = cosine
+        turn[first, second], turn[second, first] = -sine, sine
+        matrix = turn @ matrix
+    row, column = matrix[:, 0], matrix[:, 1]
+    return np.stack([np.cross(row, column), column, row])
 
 
 def make_study() -> Dataset:
@@ -117,7 +147,7 @@ def write_enhanced(
     order = list(range(len(volume.voxels))) if order is None else order
     geometry = volume.geometry
     dataset = _image(volume.voxels[order], modality)
-    dataset.update(study or make_study())
+    dataset.update(copy.deepcopy(study) if study else make_study())
     dataset.SOPClassUID, dataset.SOPInstanceUID = SOP_CLASSES[f"enhanced {modality}"], generate_uid()
     dataset.SeriesInstanceUID, dataset.Modality = generate_uid(), modality
     dataset.SeriesNumber, dataset.InstanceNumber, dataset.NumberOfFrames = "4", "1", str(len(order))

@@ -68,9 +68,11 @@ def job_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Let jobs run a script instead of the real command."""
     from stand_ins import python_that_does
 
-    def use(script: str) -> None:
+    everywhere = ("segmentation_run", "model_section", "settings_section", "export_run")
+
+    def use(script: str, modules: tuple[str, ...] = everywhere) -> None:
         python = python_that_does(script, tmp_path)
-        for module in ("segmentation_run", "model_section", "settings_section"):
+        for module in modules:
             monkeypatch.setattr(f"CISFASegmentationLib.{module}.find_interpreter", lambda external="": python)
 
     return use

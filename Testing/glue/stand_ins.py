@@ -35,6 +35,16 @@ report = {"bundle": {"checksum": hashlib.sha256(manifest).hexdigest()}, "device"
 Path(argument("--report")).write_text(json.dumps(report), encoding="utf-8")
 say("finished", outputs=[str(labels)])
 """
+# what a good export leaves, without looking at what it was given
+EXPORTED = """
+say("progress", stage="writing", fraction=0.5, remaining_s=1)
+if sys.argv[1] == "export-seg":
+    Path(argument("--output")).write_bytes(b"a DICOM file")
+keep = Path(os.environ["CISFA_TEST_KEEPS"]) / (sys.argv[1] + ".json")
+found = {name: value for name, value in os.environ.items() if name.startswith("CISFA_DICOMWEB")}
+keep.write_text(json.dumps({"words": sys.argv[1:], "variables": found}), encoding="utf-8")
+say("finished", outputs=[])
+"""
 WAITS = """
 say("progress", stage="segmenting", fraction=0.0)
 wait_for_stdin_to_close()

@@ -11,7 +11,9 @@ import slicer
 
 from cisfa_slicer import requirements
 from cisfa_slicer.requirements import (
+    DICOM_FILE,
     FILE,
+    PACS_FILE,
     Requirement,
     RequirementsError,
     ensure_requirements,
@@ -81,12 +83,27 @@ def test_the_file_asks_for_what_the_package_needs(root: Path) -> None:
     assert sorted(filter(None, lines)) == sorted(project["dependencies"])
 
 
+@pytest.mark.parametrize(("file", "extras"), [(DICOM_FILE, ["dicom"]), (PACS_FILE, ["dicom", "pacs"])])
+def test_exporting_and_sending_need_their_extras_and_no_torch(file: Path, extras: list[str], root: Path) -> None:
+    """Who sends has written the file just before, and is asked once for both."""
+    import tomllib
+
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    reading = ("numpy", "SimpleITK", "nibabel", "pydicom")
+    wanted = [line for line in project["dependencies"] if line.partition(">=")[0] in reading]
+    wanted += [line for extra in extras for line in project["optional-dependencies"][extra]]
+    lines = [line.partition("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    assert sorted(filter(None, lines)) == sorted(wanted)
+    assert len(wanted) == len(reading) + len(extras) + (2 if "pacs" in extras else 0)
+
+
 def test_here_nothing_is_missing_and_nobody_is_asked() -> None:
     def never(question: str) -> bool:
         raise AssertionError(question)
 
-    assert missing_requirements() == ()
-    ensure_requirements(never)
+    for file in (FILE, DICOM_FILE, PACS_FILE):
+        assert missing_requirements(file) == ()
+        ensure_requirements(never, file=file)
 
 
 def test_looking_for_what_is_missing_does_not_import_it() -> None:

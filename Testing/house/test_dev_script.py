@@ -35,7 +35,7 @@ def installed(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     dev.commands = []
     monkeypatch.setattr(dev, "run", lambda command, **variables: dev.commands.append(command) or 0)
     monkeypatch.setattr(dev, "is_usable", lambda: True)
-    dev.make_environment("training", "test")
+    dev.make_environment(*dev.EVERYTHING)
     return dev
 
 
@@ -115,7 +115,8 @@ def test_everything_else_is_checked_before_the_tests_run(installed: ModuleType) 
     del installed.commands[:]
     installed.test()
     words = [" ".join(command[1:]) or Path(command[0]).stem for command in installed.commands]
-    expected = ["ruff check", "ruff format --check", "mypy", "lint-imports", str(installed.WINDOWS), "pytest"]
+    prepared = [str(installed.WINDOWS), str(installed.PROGRAMS)]
+    expected = ["ruff check", "ruff format --check", "mypy", "lint-imports", *prepared, "pytest"]
     assert len(words) == len(expected)
     assert all(part in word for part, word in zip(expected, words, strict=True))
 
@@ -123,6 +124,7 @@ def test_everything_else_is_checked_before_the_tests_run(installed: ModuleType) 
 def test_what_is_named_in_dev_is_there(root: Path, dev: ModuleType) -> None:
     assert (root / dev.DEMO_BUNDLE).is_file()
     assert (root / dev.WINDOWS).is_file()
+    assert (root / dev.PROGRAMS).is_file()
 
 
 def test_make_and_dev_know_the_same_commands(root: Path, dev: ModuleType) -> None:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "monai", "numpy", "scipy", "SimpleITK", "nibabel", "matplotlib")
+HEAVY = ("torch", "monai", "numpy", "scipy", "SimpleITK", "nibabel", "matplotlib", "pydicom")
 
 
 def heavy_modules_after(code: str) -> list[str]:
@@ -32,6 +32,7 @@ def heavy_modules_after(code: str) -> list[str]:
         "cisfa.cases.discovery",
         "cisfa.cases.organ_mapping",
         "cisfa.evaluation.score_file",
+        "cisfa.imaging.dicom_places",
         "cisfa.imaging.organs",
         "cisfa.imaging.segmentation_header",
         "cisfa.runs.run_summary",

@@ -4,7 +4,7 @@ Slicer's own process never imports torch. The child gets its memory, the graphic
 it ends, however it ends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -57,12 +57,15 @@ class Job:
         ended: Called once, with a :class:`JobEnd`; the process is gone by then.
     """
 
-    def __init__(self, interpreter: Interpreter, *, grace_s: float = GRACE_S) -> None:
+    def __init__(
+        self, interpreter: Interpreter, *, grace_s: float = GRACE_S, variables: Mapping[str, str] | None = None
+    ) -> None:
         """Prepare a job.
 
         Args:
             interpreter: The Python to run it in.
             grace_s: How long a job that was asked to stop may take before it is killed.
+            variables: More for its environment: what must not be on a command line. They are logged nowhere.
         """
         self.event: Signal[[Event]] = Signal()
         self.log: Signal[[str]] = Signal()
@@ -76,7 +79,7 @@ class Job:
         self._grace.setSingleShot(True)
         self._grace.setInterval(round(1000 * grace_s))
         self._grace.connect("timeout()", self._kill)
-        self._process = self._make_process()
+        self._process = self._make_process(variables or {})
 
     @property
     def is_running(self) -> bool:
@@ -123,9 +126,9 @@ class Job:
         else:
             self._process.start(str(self._interpreter.program), arguments)
 
-    def _make_process(self) -> Any:
+    def _make_process(self, variables: Mapping[str, str]) -> Any:
         process, environment = qt.QProcess(), qt.QProcessEnvironment()
-        for name, value in self._interpreter.environment().items():
+        for name, value in {**self._interpreter.environment(), **variables}.items():
             environment.insert(name, value)
         process.setProcessEnvironment(environment)
         process.connect("readyReadStandardOutput()", self._read_events)

@@ -24,6 +24,9 @@ from cisfa.errors import CisfaError
 FILE = Path(__file__).with_name("requirements.txt")
 # for jobs that train, too
 TRAINING_FILE = Path(__file__).with_name("requirements-training.txt")
+# for jobs that write DICOM segmentations, and for those that send them to a PACS
+DICOM_FILE = Path(__file__).with_name("requirements-dicom.txt")
+PACS_FILE = Path(__file__).with_name("requirements-pacs.txt")
 TORCH = "torch"
 REQUESTER = "CISFA"
 
@@ -109,16 +112,20 @@ def ensure_requirements(ask: Callable[[str], bool], *, wheel_folder: str = "", f
         )
 
 
-def require_installed(file: Path = FILE) -> None:
+def require_installed(file: Path = FILE, remedy: str = "install_requirements()") -> None:
     """Ask nobody and install nothing: for scripts.
+
+    Args:
+        file: The requirements.
+        remedy: The call that installs them.
 
     Raises:
         RequirementsError: Something is missing.
     """
     if missing := missing_requirements(file):
         raise RequirementsError(
-            f"Slicer's Python lacks {', '.join(map(str, missing))}. Call install_requirements() of the module's logic"
-            " once, or click Segment or Start in its panel, which asks before it installs."
+            f"Slicer's Python lacks {', '.join(map(str, missing))}. Call {remedy} of the module's logic once, or click"
+            " Segment, Start or Export in its panel, which asks before it installs."
         )
 
 

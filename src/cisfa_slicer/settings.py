@@ -8,6 +8,14 @@ WHEEL_FOLDER = "WheelFolder"
 CATALOGUE = "Catalogue"
 RUN_FOLDER = "RunFolder"
 CASE_FOLDER = "CaseFolder"
+EXPORT_TARGET = "ExportTarget"
+EXPORT_KIND = "ExportKind"
+EXPORT_FOLDER = "ExportFolder"
+DICOMWEB_ADDRESS = "DICOMwebAddress"
+DIMSE_HOST = "DIMSEHost"
+DIMSE_PORT = "DIMSEPort"
+DIMSE_CALLED = "DIMSECalledAETitle"
+DIMSE_CALLING = "DIMSECallingAETitle"
 
 
 def read_setting(name: str) -> str:

@@ -17,7 +17,7 @@ CASES = CaseList((CT,), (MR,), (catalogue_organ("liver", 1),), {"liver": "liver"
 
 
 def test_source_cases_come_with_what_their_values_mean() -> None:
-    assert source_files(CASES) == [CaseFiles("ct", CT.volume, CT.labels, values={5: 1, 7: 0})]
+    assert source_files(CASES) == [CaseFiles("ct", CT.volume, CT.labels, values={5: 1, 7: 0}, patient_keys=("a", "b"))]
 
 
 def test_values_that_nobody_named_are_taken_as_they_are() -> None:
@@ -25,12 +25,12 @@ def test_values_that_nobody_named_are_taken_as_they_are() -> None:
 
 
 def test_the_label_maps_of_target_cases_are_not_handed_on() -> None:
-    assert target_files(CASES) == [CaseFiles("mr", MR.volume, None)]
+    assert target_files(CASES) == [CaseFiles("mr", MR.volume, None, patient_keys=("c",))]
 
 
 def test_few_labels_are_handed_on_with_their_meaning() -> None:
     few = replace(MR, few_labels=Path("few.nii.gz"), segments=SEGMENTS)
-    expected = CaseFiles("mr", MR.volume, None, few_labels=few.few_labels, values={5: 1, 7: 0})
+    expected = CaseFiles("mr", MR.volume, None, few_labels=few.few_labels, values={5: 1, 7: 0}, patient_keys=("c",))
     assert target_files(replace(CASES, target=(few,))) == [expected]
 
 

@@ -60,6 +60,9 @@ def test_a_lower_case_proxy_counts_as_set(monkeypatch: pytest.MonkeyPatch) -> No
     assert doctor.examine().variables["HTTP_PROXY"] == "set"
 
 
+EVERY_PACKAGE = [*machine.CORE_PACKAGES, *(name for names in machine.OPTIONAL_PACKAGES.values() for name in names)]
+
+
 @pytest.mark.usefixtures("no_devices")
 def test_what_is_needed_and_missing_or_too_old_is_a_problem(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -109,7 +112,7 @@ def test_a_bundle_that_cannot_be_opened_is_a_problem(tmp_path: Path, capsys: pyt
 
 def test_every_requirement_of_the_package_is_looked_at() -> None:
     found = list(machine.packages())
-    assert [package.name for package in found] == [*machine.CORE_PACKAGES, *machine.TRAINING_PACKAGES]
+    assert [package.name for package in found] == EVERY_PACKAGE
     assert all(package.minimum for package in found)
 
 
@@ -119,7 +122,7 @@ def test_a_copy_that_pip_did_not_install_still_knows_what_it_needs(monkeypatch: 
 
     monkeypatch.setattr(metadata, "requires", absent)
     found = list(machine.packages())
-    assert [package.name for package in found] == [*machine.CORE_PACKAGES, *machine.TRAINING_PACKAGES]
+    assert [package.name for package in found] == EVERY_PACKAGE
     assert all(package.is_good for package in found)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from cisfa.bundle.bundle_folder import open_bundle
 from cisfa.cli.main import main
-from cisfa.cli.segment import plan_outputs
+from cisfa.cli.segment_plan import plan_outputs
 from cisfa.errors import Cancelled, VolumeFileError
 from cisfa.events import Failed, Finished, Notice, Progress, from_json_line
 from cisfa.imaging.geometry import Geometry

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from cisfa.errors import BundleError, Cancelled, DeviceError, GeometryError, Vol
 from cisfa.events import Event, Notice, Progress
 from cisfa.imaging.geometry import Geometry
 from cisfa.imaging.roi import Roi
-from cisfa.imaging.volume import Volume
+from cisfa.imaging.volume import SeriesFacts, Volume
 from cisfa.inference import predictor as module
 from cisfa.inference.predictor import PredictionOptions, Predictor, SliceRunner
 
@@ -189,7 +190,31 @@ def test_only_the_largest_part_is_kept_when_asked_for(
     np.testing.assert_array_equal(with_network(Bright(1.0), options).segment(volume).voxels, expected)
 
 
+@pytest.mark.parametrize("largest_component", [False, True])
+def test_a_label_map_lies_in_the_frame_of_reference_of_its_series(
+    with_network: WithNetwork, oblique: MakeGeometry, largest_component: bool
+) -> None:
+    volume, _ = scene(oblique((3, 32, 32)))
+    predictor = with_network(Bright(1.0), PredictionOptions(largest_component=largest_component))
+    assert predictor.segment(volume).frame_of_reference_uid == ""
+    series = replace(volume, series=SeriesFacts(modality="MR", frame_of_reference_uid="1.2.3"))
+    assert predictor.segment(series).frame_of_reference_uid == "1.2.3"
+
+
 # what is refused
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_series_that_says_that_it_is_something_else_is_refused_unless_trusted(
+    with_network: WithNetwork, oblique: MakeGeometry, trusted: bool
+) -> None:
+    volume = replace(scene(oblique((3, 32, 32)))[0], series=SeriesFacts(modality="PT"))
+    predictor = with_network(Bright(1.0), PredictionOptions(trust_modality=trusted))
+    if trusted:
+        assert predictor.segment(volume).voxels.any()
+    else:
+        with pytest.raises(BundleError, match="is PT: its DICOM series says so"):
+            predictor.segment(volume)
 
 
 @pytest.mark.parametrize("wanted", ["CT", "MR"])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cisfa.errors import CaseError
+from cisfa.imaging.dicom_places import holds_dicom
 from cisfa.imaging.organs import Organ, organs_of_dataset_json
 from cisfa.imaging.volume_names import SUFFIXES, stem_of, suffix_of
 
@@ -20,10 +21,11 @@ class CaseFiles:
 
     Attributes:
         name: File name without suffix and channel; what volume and label map share.
-        volume: Its volume.
+        volume: Its volume: a file, or a folder with a DICOM series.
         labels: Its label map; None where none is used.
         few_labels: For a target case, a label map with some of its slices drawn; None where there is none.
         values: What to make of its label maps' values: value to an organ's label, or to 0; None takes them as they are.
+        patient_keys: Digests of what identifies the patient, as far as a list of cases tells.
     """
 
     name: str
@@ -31,6 +33,7 @@ class CaseFiles:
     labels: Path | None
     few_labels: Path | None = None
     values: Mapping[int, int] | None = None
+    patient_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,20 +122,23 @@ def _volumes(folder: Path) -> tuple[dict[str, Path], Path]:
         raise CaseError(f"{folder} holds neither images/ nor imagesTr/. Put the volumes into {folder / 'images'}.")
     volumes = volumes_by_stem(layout.images)
     if not volumes:
-        raise CaseError(f"{layout.images} holds no volumes ({', '.join(SUFFIXES)}).")
+        raise CaseError(
+            f"{layout.images} holds no volumes ({', '.join(SUFFIXES)}, or a folder of DICOM files for each)."
+        )
     require_single_channel(layout.images, volumes)
     return volumes, layout.labels
 
 
 def volumes_by_stem(folder: Path) -> dict[str, Path]:
-    """The folder's volumes by file name without suffix, in its order.
+    """The folder's volumes by file name without suffix, in its order; folders that hold a DICOM series by their names.
 
     Raises:
-        CaseError: Two files share one name.
+        CaseError: Two of them share one name.
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if suffix_of(path) is None or path.name.startswith(".") or not path.is_file():
+        is_volume = holds_dicom(path) if path.is_dir() else suffix_of(path) is not None and path.is_file()
+        if not is_volume or path.name.startswith("."):
             continue
         stem = stem_of(path)
         if stem in found:

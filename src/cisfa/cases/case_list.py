@@ -30,7 +30,7 @@ class ListedCase:
 
     Attributes:
         name: What people call it; one of a kind in its domain.
-        volume: Its volume.
+        volume: Its volume: a file, or a folder with a DICOM series.
         labels: Its label map; None for a case of the target.
         few_labels: A label map of a target case on some of whose slices every organ was drawn; what lies on the other
             slices is not known. Only for training with few labels; never for scoring.

@@ -70,7 +70,7 @@ class CaseFacts:
         plane: The plane that training cuts it in.
         slices: Number of slices in that plane.
         body_mm: Height and width of the body in these slices.
-        modality: What its intensities look like.
+        modality: What its DICOM series says, or else what its intensities look like.
         intensities: How bright it is.
         size_bytes: Of its files on disk, label map included.
         fingerprint: SHA-256 of its voxels, as runs record it; the same for two copies of one volume.
@@ -79,6 +79,9 @@ class CaseFacts:
         segments: What the list names of this case, found or not, and what else that label map holds, by rising value.
         labelled_slices: Number of slices in the training's plane on which that label map holds anything.
         thumbnail: Path of a picture of its middle slice, or of the one with most labels; None without a cache.
+        laterality: "L" or "R", where its DICOM series says so.
+        frame_of_reference_uid: Of its DICOM series; empty where that says nothing.
+        patient_keys: Digests of what identifies the patient in its DICOM series (never that itself).
     """
 
     domain: Domain
@@ -98,6 +101,9 @@ class CaseFacts:
     segments: tuple[FoundSegment, ...] = ()
     labelled_slices: int = 0
     thumbnail: str | None = None
+    laterality: str = ""
+    frame_of_reference_uid: str = ""
+    patient_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,13 @@
 """Finding cases in what a user points at: folders of the usual layouts, a ``dataset.json``, loose files.
 
-Nothing is read but names and ``dataset.json``. Light, since Slicer's own process does this.
+Nothing is read but names, ``dataset.json``, and the first bytes of files that may be DICOM. Light, since Slicer's own
+process does this.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cisfa.cases.case_folder import (
@@ -17,6 +20,7 @@ from cisfa.cases.case_folder import (
 )
 from cisfa.cases.case_list import ListedCase
 from cisfa.errors import CaseError
+from cisfa.imaging.dicom_places import dicom_folders_below, files_behind, holds_dicom, is_dicom_file
 from cisfa.imaging.organs import Organ, organs_of_dataset_json
 from cisfa.imaging.segments import Segment
 from cisfa.imaging.volume_names import SUFFIXES, stem_of, suffix_of
@@ -32,14 +36,16 @@ def discover(paths: Sequence[Path]) -> tuple[ListedCase, ...]:
 
     Args:
         paths: Folders with images/ and labels/ or nnU-Net's imagesTr/ and labelsTr/, with a dataset.json that lists its
-            cases (Medical Segmentation Decathlon), or with loose volumes; such a dataset.json itself; volumes, whose
-            label maps lie beside them or are given too.
+            cases (Medical Segmentation Decathlon), with loose volumes, or with DICOM series, each in a folder of its
+            own at any depth; such a dataset.json itself; volumes, whose label maps lie beside them or are given too;
+            files of DICOM series.
 
     Raises:
         CaseError: There is no case in what was given, or a dataset.json cannot be used.
     """
     found: list[ListedCase] = []
     loose: list[Path] = []
+    dicom: list[Path] = []
     for path in paths:
         if path.is_dir():
             found += _in_folder(path)
@@ -47,9 +53,13 @@ def discover(paths: Sequence[Path]) -> tuple[ListedCase, ...]:
             found += _described(path)
         elif suffix_of(path) is not None:
             loose.append(path)
+        elif is_dicom_file(path):
+            dicom.append(path)
         else:
-            raise CaseError(f"{path} is no volume, folder or dataset.json. Volumes end in {', '.join(SUFFIXES)}.")
-    found += _paired(loose)
+            raise CaseError(
+                f"{path} is no volume, folder or dataset.json. Volumes end in {', '.join(SUFFIXES)}, or are DICOM."
+            )
+    found += _paired(loose) + _series_of(dicom)
     if not found:
         raise CaseError(f"There is no case in {', '.join(map(str, paths))}.")
     return tuple(found)
@@ -71,7 +81,8 @@ def _in_folder(folder: Path) -> list[ListedCase]:
     layout = find_layout(folder)
     if layout is None:
         # one level down only: a layout inside, such as a folder that holds ct/ and mr/, is for the user to choose
-        return _paired(sorted(path for path in folder.iterdir() if _is_volume(path)))
+        loose = sorted(path for path in folder.iterdir() if _is_volume(path))
+        return _with_paths_for_names(_paired([*loose, *_series_folders(folder)]), folder)
     volumes = volumes_by_stem(layout.images)
     require_single_channel(layout.images, volumes)
     labels = volumes_by_stem(layout.labels) if layout.labels.is_dir() else {}
@@ -82,6 +93,44 @@ def _in_folder(folder: Path) -> list[ListedCase]:
         for stem, path in volumes.items()
         for label in [labels.get(stem) or labels.get(names[stem])]
     ]
+
+
+def _series_folders(folder: Path) -> list[Path]:
+    """The folder itself and those below that hold DICOM files; not those of a layout inside."""
+    below = [
+        place
+        for place in dicom_folders_below(folder)
+        if not any(
+            find_layout(parent) for parent in place.parents if parent != folder and parent.is_relative_to(folder)
+        )
+    ]
+    return [folder, *below] if holds_dicom(folder) else below
+
+
+def _with_paths_for_names(cases: list[ListedCase], folder: Path) -> list[ListedCase]:
+    """The cases, those of one name by the folders on the way to them: every patient may have a "T1"."""
+    names = Counter(case.name for case in cases)
+    return [
+        replace(case, name=" ".join(case.volume.relative_to(folder).parts))
+        if names[case.name] > 1 and case.volume.is_dir() and case.volume != folder
+        else case
+        for case in cases
+    ]
+
+
+def _series_of(files: Sequence[Path]) -> list[ListedCase]:
+    """One case for each DICOM series, whose first file stands for it."""
+    found: list[ListedCase] = []
+    told: set[Path] = set()
+    for path in files:
+        if path in told:
+            continue
+        series = files_behind(path)
+        told.update(series)
+        # slices have names that tell nothing
+        name = stem_of(path) if len(series) == 1 else path.absolute().parent.name or stem_of(path)
+        found.append(ListedCase(name, path, _label_map_of(path, ())))
+    return found
 
 
 def _lists_its_cases(description: Path) -> bool:
@@ -124,14 +173,17 @@ def _with_channel(volume: Path) -> Path:
 def _paired(paths: Iterable[Path]) -> list[ListedCase]:
     """Volumes with the label maps among them, or beside them, that have their names."""
     given = list(dict.fromkeys(paths))
-    volumes = [path for path in given if _volume_stem(path) is None or not _has_volume(path, given)]
+    volumes = [path for path in given if path.is_dir() or _volume_stem(path) is None or not _has_volume(path, given)]
     return [ListedCase(stem_of(path), path, _label_map_of(path, given)) for path in volumes]
 
 
 def _label_map_of(volume: Path, given: Sequence[Path]) -> Path | None:
     beside = [path for path in volume.parent.iterdir() if _is_volume(path)] if volume.parent.is_dir() else []
     # its own folder's first: every patient may have a folder of their own, with the same names in all of them
-    candidates = sorted(dict.fromkeys([*given, *sorted(beside)]), key=lambda path: path.parent != volume.parent)
+    candidates = sorted(
+        (path for path in dict.fromkeys([*given, *sorted(beside)]) if not path.is_dir()),
+        key=lambda path: path.parent != volume.parent,
+    )
     return next((path for path in candidates if _volume_stem(path) == stem_of(volume) and path != volume), None)
 
 

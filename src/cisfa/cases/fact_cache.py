@@ -1,7 +1,7 @@
 """What was found out about cases, kept in a folder so that a second look is instant.
 
-A file is known by its path, size and time of change; an entry's name is a digest of these, so that the folder's names
-tell nothing. Whatever is wrong with an entry, the case is looked at again.
+A file is known by its path, size and time of change, a DICOM series by all its files'; an entry's name is a digest of
+these, so that the folder's names tell nothing. Whatever is wrong with an entry, the case is looked at again.
 """
 
 import hashlib
@@ -15,10 +15,11 @@ from pathlib import Path
 from cisfa.cases.check_report import CaseFacts
 from cisfa.config_files import from_json_values
 from cisfa.errors import ConfigError, VolumeFileError
+from cisfa.imaging.dicom_places import files_behind
 from cisfa.whole_files import write_text
 
 # to be raised with every change of what is found out
-_VERSION = 1
+_VERSION = 2
 
 
 class FactCache:
@@ -32,14 +33,16 @@ class FactCache:
         """Where a case's facts are kept; None for one whose files are not there.
 
         Args:
-            paths: The files that the facts are about.
+            paths: The files that the facts are about, and folders with DICOM series.
             settings: What else they depend on, as something whose ``repr`` tells it.
         """
         known: list[object] = [_VERSION, *settings]
         try:
             for path in paths:
-                status = path.stat()
-                known += [os.fspath(path.absolute()), status.st_mtime_ns, status.st_size]
+                known.append(os.fspath(path.absolute()))
+                for file in files_behind(path):
+                    status = file.stat()
+                    known += [file.name, status.st_mtime_ns, status.st_size]
         except OSError:
             return None
         return hashlib.sha256(repr(known).encode("utf-8", errors="surrogatepass")).hexdigest()[:40]

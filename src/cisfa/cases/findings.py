@@ -35,7 +35,7 @@ def case_problems(
         *_without_label_map(listed),
         *label_problems(read, listed, config),
         *(few_label_problems(read, config) if has_target else ()),
-        *_same_patients(listed),
+        *_same_patients(listed, read),
         *_same_voxels(read),
         *_same_names(listed),
         *volume_problems(read, config),
@@ -103,12 +103,16 @@ def _without_label_map(cases: CaseList) -> Iterator[Finding]:
         )
 
 
-def _same_patients(cases: CaseList) -> Iterator[Finding]:
-    def by_key(listed: Sequence[ListedCase]) -> dict[str, str]:
-        return {key: case.name for case in listed for key in case.patient_keys}
+def _same_patients(cases: CaseList, facts: Sequence[CaseFacts]) -> Iterator[Finding]:
+    """By what the list says of patients, and by what is found in DICOM series."""
 
-    sources = by_key(cases.source)
-    pairs = dict.fromkeys((sources[key], target) for key, target in by_key(cases.target).items() if key in sources)
+    def by_key(listed: Sequence[ListedCase], domain: Domain) -> dict[str, str]:
+        found = [(one.name, one.patient_keys) for one in facts if one.domain == domain]
+        found += [(case.name, case.patient_keys) for case in listed]
+        return {key: name for name, keys in found for key in keys}
+
+    sources, targets = by_key(cases.source, "source"), by_key(cases.target, "target")
+    pairs = dict.fromkeys((sources[key], target) for key, target in targets.items() if key in sources)
     for source, target in pairs:
         yield Finding(
             "error",

@@ -18,6 +18,8 @@ from cisfa.cases.thumbnail import HEIGHT_PX, Colour, draw_thumbnail, slice_to_sh
 from cisfa.config import Modality, PreprocessingConfig, TrainingConfig
 from cisfa.errors import CisfaError, VolumeFileError
 from cisfa.events import Progress, Report
+from cisfa.imaging.dicom_modality import modality_of
+from cisfa.imaging.dicom_places import files_behind
 from cisfa.imaging.geometry import closest_axis
 from cisfa.imaging.intensity import guess_modality
 from cisfa.imaging.organs import catalogue_organ
@@ -137,7 +139,7 @@ class _Case:
         try:
             volume = read_volume(self.volume)
             facts = _with_volume(facts, volume, look.preprocessing)
-            modality = look.modality or facts.modality or "MR"
+            modality = look.modality or modality_of(volume)
             # as small as a thumbnail: what is wanted is where training cuts, and whether it can read this volume
             preprocessing = Preprocessing(replace(look.preprocessing, size=HEIGHT_PX), modality)
             prepared = preprocessing.apply(volume)
@@ -156,7 +158,7 @@ class _Case:
 
     def _size_bytes(self) -> int:
         paths = [self.volume] if self.labels is None else [self.volume, self.labels]
-        return sum(path.stat().st_size for path in paths if path.is_file())
+        return sum(file.stat().st_size for path in paths if path.exists() for file in files_behind(path))
 
     def _label_slices(
         self, volume: Volume, preprocessing: Preprocessing, prepared: PreparedSlices
@@ -215,9 +217,20 @@ def _with_volume(facts: CaseFacts, volume: Volume, config: PreprocessingConfig) 
         acquired_plane=choose_plane(geometry, "auto"),
         plane=plane,
         slices=geometry.shape[closest_axis(geometry, plane)],
-        modality=guess_modality(volume.voxels),
+        modality=_modality(volume),
         intensities=_intensities(volume.voxels),
+        laterality=volume.series.laterality if volume.series else "",
+        frame_of_reference_uid=volume.series.frame_of_reference_uid if volume.series else "",
+        patient_keys=volume.series.patient_keys if volume.series else (),
     )
+
+
+def _modality(volume: Volume) -> Modality:
+    """As the series says, or else as the intensities look; what is neither CT nor MR becomes a problem elsewhere."""
+    try:
+        return modality_of(volume)
+    except VolumeFileError:
+        return guess_modality(volume.voxels)
 
 
 def _intensities(voxels: NDArray[Any]) -> Intensities:

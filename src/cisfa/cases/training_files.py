@@ -21,7 +21,8 @@ def source_files(cases: CaseList) -> list[CaseFiles]:
     for case in cases.source:
         if case.labels is None:
             raise CaseError(f"{case.name} has no label map, and source cases need one. Add it, or remove the case.")
-        files.append(CaseFiles(case.name, case.volume, case.labels, values=_meaning(cases, case)))
+        meaning = _meaning(cases, case)
+        files.append(CaseFiles(case.name, case.volume, case.labels, values=meaning, patient_keys=case.patient_keys))
     return files
 
 
@@ -38,7 +39,7 @@ def target_files(cases: CaseList) -> list[CaseFiles]:
     return [
         CaseFiles(
             case.name, case.volume, None, few_labels=case.few_labels,
-            values=_meaning(cases, case) if case.few_labels else None,
+            values=_meaning(cases, case) if case.few_labels else None, patient_keys=case.patient_keys,
         )
         for case in cases.target
     ]  # fmt: skip

@@ -11,12 +11,18 @@ from pathlib import Path
 
 EVERYTHING = "everything"
 TRAINING = "training, evaluation and reports"
+DICOM = "writing DICOM segmentations"
+PACS = "reading from and sending to a PACS"
 
 # used where the package's own metadata is absent, as in a 3D Slicer extension, which is copied and not pip-installed
-CORE_PACKAGES = ("torch", "filelock", "numpy", "SimpleITK", "nibabel", "safetensors")
-TRAINING_PACKAGES = ("monai", "scipy", "matplotlib", "tensorboardX")
+CORE_PACKAGES = ("torch", "filelock", "numpy", "SimpleITK", "nibabel", "safetensors", "pydicom")
+OPTIONAL_PACKAGES = {
+    TRAINING: ("monai", "scipy", "matplotlib", "tensorboardX"),
+    DICOM: ("highdicom",),
+    PACS: ("dicomweb-client", "pynetdicom", "keyring"),
+}
 
-_NEEDED_FOR = {None: EVERYTHING, "training": TRAINING}
+_NEEDED_FOR = {None: EVERYTHING, "training": TRAINING, "dicom": DICOM, "pacs": PACS}
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,7 @@ class Package:
 
     Attributes:
         name: As pip knows it.
-        needed_for: :data:`EVERYTHING` or :data:`TRAINING`.
+        needed_for: :data:`EVERYTHING`, or a key of :data:`OPTIONAL_PACKAGES`.
         installed: Its version; None when it is missing.
         minimum: The oldest version that will do; None when not known.
         is_good: True when it is there and not too old.
@@ -118,7 +124,8 @@ def _requirements() -> Iterator[tuple[str, str | None, str]]:
         lines = metadata.requires("cisfa") or []
     except metadata.PackageNotFoundError:
         yield from ((name, None, EVERYTHING) for name in CORE_PACKAGES)
-        yield from ((name, None, TRAINING) for name in TRAINING_PACKAGES)
+        for needed_for, names in OPTIONAL_PACKAGES.items():
+            yield from ((name, None, needed_for) for name in names)
         return
     for line in lines:  # such as: monai>=1.5; extra == "training"
         requirement, _, condition = line.partition(";")

@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
             case the scores of the others have been written.
     """
     from cisfa.cases.case_folder import labelled_cases
-    from cisfa.cli.segment import plan_outputs
+    from cisfa.cli.segment_plan import plan_outputs
     from cisfa.errors import ConfigError
     from cisfa.evaluation.report import require_free_folder
 

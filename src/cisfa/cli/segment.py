@@ -1,39 +1,43 @@
-"""``cisfa segment``: volumes and a bundle in, label maps out."""
+"""``cisfa segment``: volumes and a bundle in, label maps out, and DICOM segmentations where they are wanted."""
 
 import argparse
-import os
 import re
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cisfa.events import Finished, Notice, Progress, Report
+from cisfa.events import Progress, Report
 
 if TYPE_CHECKING:
     from cisfa.bundle.bundle_folder import Bundle
-    from cisfa.evaluation.organ_measurements import OrganMeasurement
-    from cisfa.imaging.roi import Roi
-    from cisfa.imaging.volume import LabelMap
-    from cisfa.inference.predictor import Predictor
+    from cisfa.cli.segment_work import Export, Plan
+    from cisfa.pacs.address import DicomWebService, DimseNode, SeriesAddress
 
 HELP = "segment volumes with a model bundle"
-_LOADING, _MEASURING = "loading the model", "measuring"
+_LOADING = "loading the model"
+_NOWHERE = "none"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="volumes (NIfTI, NRRD, MHA) or folders")
+    parser.add_argument(
+        "inputs", nargs="+", metavar="INPUT",
+        help="volumes (NIfTI, NRRD, MHA), DICOM series (a folder or one of its files), folders of these, or series in a"
+        " PACS (dicomweb://HOST/PATH/studies/UID/series/UID)",
+    )  # fmt: skip
     parser.add_argument("--bundle", type=Path, required=True, metavar="B", help="model bundle, a folder or .zip")
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="FILE_OR_DIR",
-        help="label map to write for one input, or a folder for label maps under the inputs' names",
+        "--output", type=Path, metavar="FILE_OR_DIR",
+        help="label map to write for one input, or a folder for label maps under the inputs' names; may be left out"
+        " when all results are stored in a PACS",
     )  # fmt: skip
     parser.add_argument(
         "--report", type=Path, metavar="FILE_OR_DIR",
         help="also write what was found of each organ: a .json file for one label map, or a folder for several",
     )  # fmt: skip
+    _add_dicom_arguments(parser)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
     # "-90,90,..." is a value; argparse by itself takes only a plain negative number for one, all else for an option
     parser._negative_number_matcher = re.compile(r"-[\d.][\d.,eE+-]*$")
@@ -48,234 +52,129 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_dicom_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dicom-seg", action="store_true",
+        help="also write a DICOM segmentation beside each label map (.dcm); the inputs must be DICOM series",
+    )  # fmt: skip
+    parser.add_argument(
+        "--kind", default="binary", choices=["binary", "labelmap"],
+        help="of the DICOM segmentations: binary, which every viewer reads (default), or labelmap (Supplement 243)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--store", metavar="ADDRESS",
+        help="send each DICOM segmentation there: dicomweb://HOST/PATH, dimse://HOST:PORT/AET; a series that came from"
+        f" a PACS goes back there by default, unless this is {_NOWHERE}",
+    )  # fmt: skip
+
+
 def run(arguments: argparse.Namespace, report: Report) -> None:
     """Run the command."""
-    from cisfa.bundle.bundle_folder import open_bundle
-    from cisfa.errors import BundleError, ConfigError
+    from cisfa.errors import ConfigError
     from cisfa.imaging.roi import parse_roi
 
     if arguments.batch_size < 1:
         raise ConfigError(f"--batch-size is {arguments.batch_size}; it must be at least 1.")
     roi = parse_roi(arguments.roi) if arguments.roi else None
-    outputs = plan_outputs(arguments.inputs, arguments.output, overwrite=arguments.overwrite)
+    with ExitStack() as temporary:
+        plan = _plan(arguments, temporary)
+        bundle, export = _open(arguments, is_exported=bool(plan.segmentations))
+        # torch takes seconds to import, so what can go wrong without it has been looked at before
+        report(Progress(_LOADING, 0.0))
+        from cisfa.cli.segment_work import Work
+        from cisfa.inference.device import choose_device
+        from cisfa.inference.predictor import PredictionOptions, Predictor
+
+        options = PredictionOptions(
+            batch_size=arguments.batch_size,
+            largest_component=arguments.largest_component,
+            trust_modality=arguments.modality is not None,
+        )
+        predictor = Predictor(bundle, choose_device(arguments.device, report), options, report)
+        report(Progress(_LOADING, 1.0))
+        Work(bundle, predictor, export, roi, report).segment_all(plan)
+
+
+def _open(arguments: argparse.Namespace, *, is_exported: bool) -> "tuple[Bundle, Export]":
+    """The bundle, and how its organs are described in DICOM segmentations.
+
+    Raises:
+        BundleError: It is damaged, or made for another modality.
+        ExportError: An organ has no codes, and DICOM segmentations are wanted.
+    """
+    from cisfa.bundle.bundle_folder import open_bundle
+    from cisfa.cli.segment_work import Export
+    from cisfa.dicom.segment_list import Algorithm, segments_of_bundle
+    from cisfa.errors import BundleError
+
+    bundle = open_bundle(arguments.bundle)
+    manifest = bundle.manifest
+    if arguments.modality not in (None, manifest.target.modality):
+        raise BundleError(
+            f"The bundle {manifest.name!r} segments {manifest.target.modality}, but the volumes are"
+            f" {arguments.modality}. Choose a bundle whose target is {arguments.modality}."
+        )
+    described = segments_of_bundle(manifest.organs, Algorithm(manifest.name, manifest.version, bundle.checksum))
+    if is_exported:
+        from cisfa.dicom.export_checks import require_exportable, require_highdicom
+
+        require_highdicom()
+        require_exportable(described)
+    return bundle, Export(described, arguments.kind)
+
+
+def _plan(arguments: argparse.Namespace, temporary: ExitStack) -> "Plan":
+    """What will be read and written; temporary folders last as long as ``temporary``.
+
+    Raises:
+        CisfaError: Inputs or outputs make no sense, or an output cannot be written.
+    """
+    from cisfa.cli.segment_plan import find_volumes, plan_label_maps, plan_organ_reports, plan_segmentations
+    from cisfa.cli.segment_work import Plan
+    from cisfa.errors import ConfigError
+
+    addresses, paths = _sorted_inputs(arguments.inputs)
+    store = _store_address(arguments.store)
+    volumes = find_volumes(paths)
+    remote: dict[Path, SeriesAddress] = {}
+    if addresses:
+        fetched = Path(
+            temporary.enter_context(tempfile.TemporaryDirectory(prefix="cisfa-", ignore_cleanup_errors=True))
+        )
+        remote = {fetched / address.series_uid: address for address in addresses}
+        volumes |= {place: address.series_uid for place, address in remote.items()}
+    stores: dict[Path, DicomWebService | DimseNode] = {}
+    if arguments.store != _NOWHERE:
+        stores = {place: store or remote[place].service for place in volumes if store or place in remote}
+    output = arguments.output
+    if output is None:
+        if len(stores) < len(volumes) or arguments.report:
+            raise ConfigError("--output is missing. Say where the label maps go: --output FILE_OR_DIR.")
+        output = _temporary_folder(temporary)
+    label_maps = plan_label_maps(volumes, output, overwrite=arguments.overwrite)
     organ_reports: dict[Path, Path] = {}
     if arguments.report:
-        names_a_file = arguments.output in outputs.values()
         organ_reports = plan_organ_reports(
-            outputs, arguments.report, names_a_file=names_a_file, overwrite=arguments.overwrite
+            label_maps, arguments.report, names_a_file=output in label_maps.values(), overwrite=arguments.overwrite
         )
-    bundle = open_bundle(arguments.bundle)
-    wanted = bundle.manifest.target.modality
-    if arguments.modality not in (None, wanted):
-        raise BundleError(
-            f"The bundle {bundle.manifest.name!r} segments {wanted}, but the volumes are {arguments.modality}. Choose a"
-            f" bundle whose target is {arguments.modality}."
-        )
-    # torch takes seconds to import, so what can go wrong without it has been looked at before
-    report(Progress(_LOADING, 0.0))
-    from cisfa.inference.device import choose_device
-    from cisfa.inference.predictor import PredictionOptions, Predictor
-
-    options = PredictionOptions(
-        batch_size=arguments.batch_size,
-        largest_component=arguments.largest_component,
-        trust_modality=arguments.modality is not None,
-    )
-    predictor = Predictor(bundle, choose_device(arguments.device, report), options, report)
-    report(Progress(_LOADING, 1.0))
-    _Work(bundle, predictor, roi, report).segment_all(outputs, organ_reports)
+    exported = {place: target for place, target in label_maps.items() if arguments.dicom_seg or place in stores}
+    segmentations = plan_segmentations(exported, overwrite=arguments.overwrite)
+    return Plan(label_maps, organ_reports, segmentations, remote, stores, are_kept=arguments.output is not None)
 
 
-@dataclass(frozen=True)
-class _Result:
-    """What was found in one volume; the volume itself is let go before the next one is read."""
-
-    label_map: "LabelMap"
-    measurements: "tuple[OrganMeasurement, ...]"
-    seconds: float
+def _temporary_folder(temporary: ExitStack) -> Path:
+    return Path(temporary.enter_context(tempfile.TemporaryDirectory(prefix="cisfa-", ignore_cleanup_errors=True)))
 
 
-@dataclass(frozen=True)
-class _Work:
-    bundle: "Bundle"
-    predictor: "Predictor"
-    roi: "Roi | None"
-    report: Report
+def _sorted_inputs(inputs: Sequence[str]) -> "tuple[list[SeriesAddress], list[Path]]":
+    """Series in a PACS, and what lies on this computer."""
+    from cisfa.pacs.address import is_dicomweb_address, parse_series_address
 
-    def segment_all(self, outputs: Mapping[Path, Path], organ_reports: Mapping[Path, Path]) -> None:
-        """Segment every volume that can be segmented.
-
-        Args:
-            outputs: Volume to the place of its label map.
-            organ_reports: Volume to the place of its report; empty where none is wanted.
-
-        Raises:
-            CisfaError: The only volume cannot be segmented, some of several cannot, or a result cannot be written.
-        """
-        from cisfa.errors import Cancelled, CisfaError, VolumeFileError
-
-        written, failed = [], []
-        for path, output in outputs.items():
-            try:
-                result = self._segment(path, is_measured=path in organ_reports)
-            except Cancelled:
-                raise
-            except CisfaError as error:
-                if len(outputs) == 1:
-                    raise
-                failed.append(path)
-                self.report(Notice(f"{path} is left out: {error}"))
-                continue
-            self._write(result, output, organ_reports.get(path), like=path)
-            written.append(str(output))
-        if failed:
-            raise VolumeFileError(
-                f"{len(failed)} of {len(outputs)} volumes could not be segmented, for the reasons above:"
-                f" {', '.join(map(str, failed))}. Label maps were written for the other {len(written)}."
-            )
-        self.report(Finished(tuple(written)))
-
-    def _segment(self, path: Path, *, is_measured: bool) -> _Result:
-        from cisfa.imaging.volume_files import read_volume
-
-        started = time.monotonic()
-        volume = read_volume(path)
-        label_map = self.predictor.segment(volume, self.roi)
-        seconds = time.monotonic() - started
-        if not is_measured:
-            return _Result(label_map, (), seconds)
-        from cisfa.evaluation.organ_measurements import measure_organs
-
-        self.report(Progress(_MEASURING, 0.0))
-        measurements = measure_organs(label_map, volume, self.bundle.manifest.organs)
-        self.report(Progress(_MEASURING, 1.0))
-        return _Result(label_map, measurements, seconds)
-
-    def _write(self, result: _Result, output: Path, organ_report: Path | None, *, like: Path) -> None:
-        from cisfa.imaging.volume import LabelMap
-        from cisfa.imaging.volume_files import write_label_map
-        from cisfa.inference.device import describe_device
-        from cisfa.inference.organ_report import write_organ_report
-
-        label_map = result.label_map
-        write_label_map(LabelMap(label_map.voxels, label_map.geometry, output.name), output, like=like)
-        if organ_report is not None:
-            device = describe_device(self.predictor.device)
-            write_organ_report(organ_report, self.bundle, result.measurements, device=device, seconds=result.seconds)
+    addresses = [parse_series_address(text) for text in inputs if is_dicomweb_address(text)]
+    return list(dict.fromkeys(addresses)), [Path(text) for text in inputs if not is_dicomweb_address(text)]
 
 
-def plan_outputs(inputs: list[Path], output: Path, *, overwrite: bool) -> dict[Path, Path]:
-    """Where each input's label map goes; decided before anything is computed.
+def _store_address(text: str | None) -> "DicomWebService | DimseNode | None":
+    from cisfa.pacs.address import parse_target
 
-    Raises:
-        VolumeFileError: Nothing to do, two inputs with one output, or an output that is there already or cannot be
-            written.
-    """
-    from cisfa.errors import VolumeFileError
-    from cisfa.imaging.volume_names import WRITABLE_SUFFIXES, stem_of, suffix_of
-
-    volumes = _volumes(inputs)
-    names_a_file = suffix_of(output) is not None and not output.is_dir()
-    if names_a_file and len(volumes) > 1:
-        raise VolumeFileError(f"--output {output} is one file, but there are {len(volumes)} volumes. Name a folder.")
-    planned: dict[Path, Path] = {}
-    for path in volumes:
-        suffix = suffix_of(path) or ".nii.gz"
-        suffix = suffix if suffix in WRITABLE_SUFFIXES else {".nhdr": ".nrrd", ".mhd": ".mha"}[suffix]
-        planned[path] = output if names_a_file else output / f"{stem_of(path)}{suffix}"
-    _require_distinct(planned)
-    for path, target in planned.items():
-        if suffix_of(target) not in WRITABLE_SUFFIXES:
-            raise VolumeFileError(
-                f"{target}: cannot write this kind of file; use one of {', '.join(WRITABLE_SUFFIXES)}."
-            )
-        if target.exists() and path.exists() and target.samefile(path):
-            raise VolumeFileError(f"{target} is the input itself. Choose another output.")
-        _require_free(target, overwrite=overwrite)
-    _require_writable(output.parent if names_a_file else output)
-    return planned
-
-
-def plan_organ_reports(
-    outputs: Mapping[Path, Path], place: Path, *, names_a_file: bool, overwrite: bool
-) -> dict[Path, Path]:
-    """Where each input's report goes; decided before anything is computed.
-
-    Args:
-        outputs: Each input's label map, as :func:`plan_outputs` gives them.
-        place: The report of the one label map, or a folder for reports under the label maps' names.
-        names_a_file: Whether a file was named for the one label map; otherwise ``place`` is a folder too.
-        overwrite: Whether reports that are there already may be replaced.
-
-    Raises:
-        VolumeFileError: Two label maps with one report, or a report that is there already or cannot be written.
-    """
-    from cisfa.errors import VolumeFileError
-    from cisfa.imaging.volume_names import stem_of
-    from cisfa.inference.organ_report import REPORT_SUFFIX
-
-    looks_like_a_file = place.suffix.lower() == REPORT_SUFFIX and not place.is_dir()
-    if looks_like_a_file and not names_a_file:
-        raise VolumeFileError(f"--report {place} is one file, but --output is a folder. Name a folder for reports too.")
-    if names_a_file and not looks_like_a_file and not place.is_dir():
-        raise VolumeFileError(f"--report {place}: name a file that ends in {REPORT_SUFFIX}, or a folder that is there.")
-    planned = {
-        path: place if looks_like_a_file else place / f"{stem_of(target)}{REPORT_SUFFIX}"
-        for path, target in outputs.items()
-    }
-    _require_distinct(planned)
-    for target in planned.values():
-        _require_free(target, overwrite=overwrite)
-    _require_writable(place.parent if looks_like_a_file else place)
-    return planned
-
-
-def _volumes(inputs: list[Path]) -> list[Path]:
-    """The inputs, with the volumes in a folder for the folder; hidden files are no volumes (macOS writes ._names)."""
-    from cisfa.errors import VolumeFileError
-    from cisfa.imaging.volume_names import suffix_of
-
-    volumes: list[Path] = []
-    for path in inputs:
-        if not path.is_dir():
-            volumes.append(path)
-            continue
-        entries = sorted(entry for entry in path.iterdir() if suffix_of(entry) and not entry.name.startswith("."))
-        found = [entry for entry in entries if not entry.is_dir()]
-        if not found:
-            raise VolumeFileError(f"{path} holds no volumes.")
-        volumes += found
-    return volumes
-
-
-def _require_distinct(planned: dict[Path, Path]) -> None:
-    from cisfa.errors import VolumeFileError
-
-    first: dict[str, Path] = {}
-    for path, target in planned.items():
-        name = str(target).casefold()  # on Windows and macOS, names that differ by capitals are one file
-        if name in first:
-            raise VolumeFileError(
-                f"{first[name]} and {path} would both become {target}. Segment them into two folders."
-            )
-        first[name] = path
-
-
-def _require_free(target: Path, *, overwrite: bool) -> None:
-    from cisfa.errors import VolumeFileError
-
-    if target.is_dir():
-        raise VolumeFileError(f"{target} is a folder. Choose another output.")
-    if (target.exists() or target.is_symlink()) and not overwrite:
-        raise VolumeFileError(f"{target} exists already. Pass --overwrite to replace it, or choose another output.")
-
-
-def _require_writable(folder: Path) -> None:
-    """Raise before minutes of work what would be found out after them."""
-    from cisfa.errors import VolumeFileError
-
-    there = next((place for place in (folder, *folder.parents) if place.exists()), folder)
-    if there.exists() and not there.is_dir():
-        raise VolumeFileError(f"{folder} cannot be a folder: {there} is a file. Choose another output.")
-    if not os.access(there, os.W_OK):
-        raise VolumeFileError(f"{there} cannot be written to. Choose another output.")
+    return None if text in (None, _NOWHERE) else parse_target(text)

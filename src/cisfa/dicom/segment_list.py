@@ -6,6 +6,7 @@ As a JSON file, which 3D Slicer writes for ``cisfa export-seg --segments``: ``sc
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -60,6 +61,17 @@ class SegmentList:
 
     segments: tuple[DescribedSegment, ...]
     algorithm: Algorithm | None = None
+
+
+def segments_of_bundle(organs: Iterable[Organ], algorithm: Algorithm, drawn: Drawn = "AUTOMATIC") -> SegmentList:
+    """What a bundle's label map says.
+
+    Args:
+        organs: Of the bundle's manifest, by rising label.
+        algorithm: The bundle.
+        drawn: SEMIAUTOMATIC where somebody has edited the label map since.
+    """
+    return SegmentList(tuple(DescribedSegment(organ, drawn) for organ in organs), algorithm)
 
 
 def write_segment_list(described: SegmentList, path: Path) -> None:

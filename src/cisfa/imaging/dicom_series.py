@@ -1,5 +1,6 @@
 """Image series in DICOM: found, understood and checked by their headers, then read as one volume."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cisfa.imaging.dicom_files import find_series
+from cisfa.imaging.dicom_frames import FrameHeader, frames_of
+from cisfa.imaging.dicom_pixels import layout_of, read_stored
+from cisfa.imaging.dicom_stack import common_frame_of_reference, stack_of
+from cisfa.imaging.dicom_values import patient_reading, text
 from cisfa.imaging.geometry import Geometry
 from cisfa.imaging.volume import SeriesFacts, Volume
 
@@ -62,16 +68,39 @@ def open_series(place: Path | Iterable[Path]) -> DicomSeries:
     Raises:
         VolumeFileError: There is none or more than one, or its slices make no volume; the message says why.
     """
-    raise NotImplementedError
+    with patient_reading():
+        found = find_series(place)
+        for image in found.images:
+            layout_of(image.header, str(image.path))
+        frames = [frame for index, image in enumerate(found.images) for frame in frames_of(image, index)]
+        stack = stack_of(frames, found.where)
+        return DicomSeries(
+            files=tuple(image.path for image in found.images),
+            headers=tuple(image.header for image in found.images),
+            frames=tuple(Frame(frame.file, frame.number, *frame.rescale) for frame in stack.frames),
+            geometry=stack.geometry,
+            facts=_facts(stack.frames[0], common_frame_of_reference(frames, found.where)),
+            name=found.name,
+        )
 
 
 def read_voxels(series: DicomSeries) -> NDArray[Any]:
     """The series' values, rescaled, (slices, rows, columns).
 
+    Returns:
+        int16, or int32 where they need it, when all slopes and intercepts are whole; else float32.
+
     Raises:
         VolumeFileError: A file is damaged, or its pixels are of no kind that is known.
     """
-    raise NotImplementedError
+    with patient_reading():
+        voxels = _stored(series)
+    dtype = _dtype_for(series, voxels)
+    # in place, slice by slice, where it fits: then two volumes are never in memory
+    rescaled = voxels.view(dtype) if dtype.itemsize == voxels.itemsize else np.empty(voxels.shape, dtype)
+    for index, frame in enumerate(series.frames):
+        rescaled[index] = _rescaled(voxels[index], frame, dtype)
+    return rescaled
 
 
 def read_series(place: Path | Iterable[Path]) -> Volume:
@@ -82,3 +111,69 @@ def read_series(place: Path | Iterable[Path]) -> Volume:
     """
     series = open_series(place)
     return Volume(np.asarray(read_voxels(series)), series.geometry, series.name, series.facts)
+
+
+def _stored(series: DicomSeries) -> NDArray[Any]:
+    """Stored values by slice, (slices, rows, columns)."""
+    layouts = [layout_of(header, str(path)) for header, path in zip(series.headers, series.files, strict=True)]
+    kinds = {layout.dtype for layout in layouts}
+    voxels = np.empty(series.geometry.shape, np.result_type(*kinds))
+    slices_of_files: dict[int, list[tuple[int, int]]] = {}
+    for index, frame in enumerate(series.frames):
+        slices_of_files.setdefault(frame.file, []).append((index, frame.number))
+    for file, slices in slices_of_files.items():
+        stored = read_stored(series.files[file])
+        for index, number in slices:
+            voxels[index] = stored[number]
+    return voxels
+
+
+def _dtype_for(series: DicomSeries, voxels: NDArray[Any]) -> np.dtype[Any]:
+    if not all(frame.slope.is_integer() and frame.intercept.is_integer() for frame in series.frames):
+        return np.dtype(np.float32)
+    ends = [
+        int(end) * int(frame.slope) + int(frame.intercept)
+        for frame, plane in zip(series.frames, voxels, strict=True)
+        for end in (plane.min(), plane.max())
+    ]
+    for dtype in (np.int16, np.int32):
+        if np.iinfo(dtype).min <= min(ends) and max(ends) <= np.iinfo(dtype).max:
+            return np.dtype(dtype)
+    return np.dtype(np.float32)
+
+
+def _rescaled(plane: NDArray[Any], frame: Frame, dtype: np.dtype[Any]) -> NDArray[Any]:
+    if dtype.kind == "i":
+        return (plane.astype(np.int64) * int(frame.slope) + int(frame.intercept)).astype(dtype)
+    return (plane.astype(np.float64) * frame.slope + frame.intercept).astype(dtype)
+
+
+def _facts(frame: FrameHeader, frame_of_reference_uid: str) -> SeriesFacts:
+    header = frame.image.header
+    identifying = (
+        ("DICOM.PatientID", text(header, "PatientID")),
+        ("DICOM.StudyInstanceUID", text(header, "StudyInstanceUID")),
+        ("DICOM.FrameOfReferenceUID", frame_of_reference_uid),
+    )
+    return SeriesFacts(
+        modality=text(header, "Modality").upper(),
+        laterality=_laterality(frame),
+        body_part=text(header, "BodyPartExamined"),
+        frame_of_reference_uid=frame_of_reference_uid,
+        study_uid=text(header, "StudyInstanceUID"),
+        series_uid=text(header, "SeriesInstanceUID"),
+        # as CISFA Training digests what 3D Slicer's scene says of a patient, so that both know each other's cases
+        patient_keys=tuple(
+            hashlib.sha256(f"{tag}:{value}".encode()).hexdigest() for tag, value in identifying if value
+        ),
+    )
+
+
+def _laterality(frame: FrameHeader) -> str:
+    header = frame.image.header
+    said = (
+        text(header, "ImageLaterality"),
+        text(header, "Laterality"),
+        text(frame.group("FrameAnatomySequence"), "FrameLaterality"),
+    )
+    return next((side.upper() for side in said if side.upper() in ("L", "R")), "")

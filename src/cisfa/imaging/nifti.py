@@ -27,6 +27,8 @@ _FORM_FIELDS = (
     *("sform_code", "srow_x", "srow_y", "srow_z"),
 )
 _SCANNER = 1
+# a header extension that programs show and otherwise leave alone
+_COMMENT_CODE, _FRAME_OF_REFERENCE = 6, "FrameOfReferenceUID="
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,14 @@ class NiftiFile:
     def is_rgb(self) -> bool:
         """True when each voxel is a colour."""
         return self.image.get_data_dtype().fields is not None
+
+    @property
+    def frame_of_reference_uid(self) -> str:
+        """What a comment in the header says of the DICOM frame of reference; empty where none does."""
+        comments = [one.get_content() for one in self.image.header.extensions if one.get_code() == _COMMENT_CODE]
+        texts = [one.decode("ascii", errors="replace") if isinstance(one, bytes) else str(one) for one in comments]
+        found = (text.removeprefix(_FRAME_OF_REFERENCE) for text in texts if text.startswith(_FRAME_OF_REFERENCE))
+        return next(found, "").strip(" \0")
 
     def voxels(self) -> NDArray[Any]:
         """(slices, rows, columns), in the file's scalar type, or float32 when the header rescales them."""
@@ -114,6 +124,13 @@ def header_of(voxels: NDArray[Any], geometry: Geometry, *, intent: str) -> Any:
     header.set_xyzt_units("mm", "sec")
     header.set_intent(intent)
     return header
+
+
+def note_frame_of_reference(header: Any, uid: str) -> None:
+    """Say in a header which DICOM frame of reference the voxels lie in; nothing for an empty UID."""
+    if uid:
+        text = f"{_FRAME_OF_REFERENCE}{uid}".encode("ascii", errors="ignore")
+        header.extensions.append(nibabel.nifti1.Nifti1Extension(_COMMENT_CODE, text))
 
 
 def take_over_forms(header: Any, geometry: Geometry, like: Path) -> None:

@@ -65,10 +65,18 @@ def codes_of_terminology(entry: str) -> tuple[Code | None, Code | None]:
     Returns:
         None for what it does not say; a type that Slicer gives every new segment counts as none.
     """
+    _, kind, side = codes_with_category(entry)
+    return kind, side
+
+
+def codes_with_category(entry: str) -> tuple[Code | None, Code | None, Code | None]:
+    """Category, type and laterality of a terminology entry, as :func:`codes_of_terminology` reads it."""
     parts = [part.split("^") for part in entry.split("~")]
-    codes = [Code(*part) if len(part) == 3 and part[0] and part[1] else None for part in parts[2:4]]
-    kind, side = (*codes, None, None)[:2]
-    return (None, None) if kind is None or kind.value in _PLACEHOLDERS else (kind, side)
+    codes = [Code(*part) if len(part) == 3 and part[0] and part[1] else None for part in parts[1:4]]
+    category, kind, side = (*codes, None, None, None)[:3]
+    if kind is None or kind.value in _PLACEHOLDERS:
+        return None, None, None
+    return category, kind, side
 
 
 def _entry(fields: Mapping[str, str]) -> str:

@@ -16,5 +16,9 @@ def suffix_of(path: Path) -> str | None:
 
 
 def stem_of(path: Path) -> str:
-    """The file's name without its volume suffix."""
-    return path.name[: -len(suffix_of(path) or path.suffix) or None]
+    """The file's name without its volume suffix; of a folder, which may hold a DICOM series, the whole name."""
+    if path.is_dir():
+        return path.name
+    # "1.2.840.113", as files of DICOM series are called, has no suffix
+    suffix = suffix_of(path) or ("" if path.suffix[1:].isdigit() else path.suffix)
+    return path.name[: -len(suffix) or None]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -98,7 +98,10 @@ class Predictor:
 
         self._runner.run(prepared.voxels, take)
         label_map = restorer.label_map(volume.name)
-        return keep_largest_components(label_map) if self._options.largest_component else label_map
+        if self._options.largest_component:
+            label_map = keep_largest_components(label_map)
+        frame_of_reference_uid = volume.series.frame_of_reference_uid if volume.series else ""
+        return replace(label_map, frame_of_reference_uid=frame_of_reference_uid)
 
     def _require_numbers(self, probabilities: NDArray[np.float32], name: str) -> None:
         # the likeliest class of NaN is the background: a broken model would look like a patient without organs
@@ -185,12 +188,20 @@ class SliceRunner:
 
 
 def require_modality(manifest: Manifest, volume: Volume) -> None:
-    """Raise when a volume's intensities are clearly another modality's than the bundle's target.
+    """Raise when a volume is of another modality than the bundle's target: its series says so, or it looks like it.
 
     Raises:
         BundleError: As said.
     """
-    found, wanted = guess_modality(volume.voxels), manifest.target.modality
+    wanted = manifest.target.modality
+    stated = volume.series.modality if volume.series else ""
+    if stated and stated != wanted:
+        raise BundleError(
+            f"The bundle {manifest.name!r} segments {wanted}, but {volume.name} is {stated}: its DICOM series says so."
+            f" Choose a series of {wanted}, a bundle whose target is {stated}, or pass --modality {wanted} when it is"
+            f" {wanted} all the same."
+        )
+    found = stated or guess_modality(volume.voxels)
     if found == wanted:
         return
     low, high = volume.voxels.min(), volume.voxels.max()

@@ -26,7 +26,12 @@ from cisfa.training.recorder import Recorder
 from cisfa.training.run_folder import RunFolder
 from cisfa.training.run_monitor import RunMonitor
 from cisfa.training.sampling import FEWEST_CASES_TO_HOLD_OUT, held_out_cases
-from cisfa.training.slice_dataset import DomainSlices, read_slices, require_no_shared_voxels
+from cisfa.training.slice_dataset import (
+    DomainSlices,
+    read_slices,
+    require_different_patients_by_series,
+    require_no_shared_voxels,
+)
 from cisfa.training.threads import fitting_threads
 from cisfa.training.trainer import Batches, Listener, seed_everything, total_steps, train
 from cisfa.training.validation import Validation
@@ -213,6 +218,7 @@ def _read_domains(
     if entry.has_target:
         target = read("target", _target_cases(cases, config), config.target_modality)
         require_no_shared_voxels(source, cases.source, target, cases.target)
+        require_different_patients_by_series(source, cases.source, target, cases.target)
     held_out = held_out_cases(source.fingerprints, config.validation.held_out, seed=config.seed)
     report(Notice(_about_held_out(len(held_out), len(cases.source), config)))
     learned = [case for case in range(len(cases.source)) if case not in held_out]

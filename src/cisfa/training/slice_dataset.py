@@ -14,7 +14,7 @@ from torch import Tensor
 from cisfa.cases.case_folder import CaseFiles
 from cisfa.config import Modality, PreprocessingConfig
 from cisfa.errors import CaseError
-from cisfa.imaging.intensity import guess_modality
+from cisfa.imaging.dicom_modality import modality_of
 from cisfa.imaging.organs import Organ
 from cisfa.imaging.preprocessing import Preprocessing, SliceFrame
 from cisfa.imaging.volume import LabelMap, Volume
@@ -58,6 +58,7 @@ class DomainSlices:
         label_fingerprints: SHA-256 of each case's labels; empty for a domain without.
         slices_of_cases: Number of slices of each case, in the cases' order, which is that of the slices.
         few: The slices that somebody drew; None where no case has such a label map.
+        patient_keys: Of each case, digests of what identifies its patient, from the list of cases or its DICOM series.
     """
 
     voxels: Tensor
@@ -67,6 +68,7 @@ class DomainSlices:
     label_fingerprints: tuple[str, ...] = ()
     slices_of_cases: tuple[int, ...] = ()
     few: FewLabels | None = None
+    patient_keys: tuple[tuple[str, ...], ...] = ()
 
     def __len__(self) -> int:
         """Number of slices."""
@@ -129,9 +131,9 @@ def read_slices(
     if not cases:
         raise CaseError("There are no cases to read.")
     classes = _classes_of_values(organs)
-    settled: Modality = modality or guess_modality(read_volume(cases[0].volume).voxels)
+    settled: Modality = modality or modality_of(read_volume(cases[0].volume))
     preprocessing = Preprocessing(config, settled)
-    slices, fingerprints = [], []
+    slices, fingerprints, patient_keys = [], [], []
     labels: list[_LabelSlices] = []
     few: list[_LabelSlices | None] = []
     for done, case in enumerate(cases, start=1):
@@ -141,6 +143,7 @@ def read_slices(
         prepared = preprocessing.apply(volume)
         slices.append(prepared.voxels.astype(np.float16))
         fingerprints.append(_fingerprint(volume.voxels, "<f4"))
+        patient_keys.append(case.patient_keys + (volume.series.patient_keys if volume.series else ()))
         if case.labels is not None:
             labels.append(_read_labels(case.labels, case, classes, preprocessing, prepared.frame))
         few.append(_read_few_labels(case, classes, preprocessing, prepared.frame))
@@ -154,6 +157,7 @@ def read_slices(
         label_fingerprints=tuple(one.fingerprint for one in labels),
         slices_of_cases=tuple(map(len, slices)),
         few=_drawn_slices(few, tuple(map(len, slices))),
+        patient_keys=tuple(patient_keys),
     )
 
 
@@ -169,9 +173,27 @@ def require_no_shared_voxels(
     _require_distinct(fingerprints, [str(case.volume) for case in (*source_cases, *target_cases)])
 
 
+def require_different_patients_by_series(
+    source: DomainSlices, source_cases: Sequence[CaseFiles], target: DomainSlices, target_cases: Sequence[CaseFiles]
+) -> None:
+    """Raise when a patient is in both domains, as far as the DICOM series that were read tell.
+
+    Raises:
+        CaseError: As said.
+    """
+    known = {key: case for case, keys in zip(source_cases, source.patient_keys, strict=False) for key in keys}
+    for case, keys in zip(target_cases, target.patient_keys, strict=False):
+        same = next((known[key] for key in keys if key in known), None)
+        if same is not None:
+            raise CaseError(
+                f"The source case {same.name} and the target case {case.name} are of one patient, as their DICOM series"
+                " say (PatientID, study or frame of reference), which would flatter the scores. Remove one of them."
+            )
+
+
 def _require_modality(settled: Modality, volume: Volume, *, path: Path) -> None:
     """One volume read as the wrong modality would be trained on as noise, and nobody would notice."""
-    looks_like = guess_modality(volume.voxels)
+    looks_like = modality_of(volume)
     if looks_like != settled:
         raise CaseError(
             f"{path} looks like {looks_like}, but the first case of its domain like {settled}. Keep one modality in a"

@@ -1,0 +1,224 @@
+"""The work of ``cisfa segment``: one volume after the other, read, segmented, measured, written, stored."""
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cisfa.events import Finished, Notice, Progress, Report
+
+if TYPE_CHECKING:
+    from cisfa.bundle.bundle_folder import Bundle
+    from cisfa.dicom.segment_list import SegmentList
+    from cisfa.dicom.segmentation_object import Kind
+    from cisfa.evaluation.organ_measurements import OrganMeasurement
+    from cisfa.imaging.dicom_series import DicomSeries
+    from cisfa.imaging.roi import Roi
+    from cisfa.imaging.volume import LabelMap, Volume
+    from cisfa.inference.predictor import Predictor
+    from cisfa.pacs.address import DicomWebService, DimseNode, SeriesAddress
+
+_MEASURING, _EXPORTING = "measuring", "writing the DICOM segmentation"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be made of each volume, by the place that it is read from.
+
+    Attributes:
+        label_maps: Where its label map goes.
+        organ_reports: Where its report goes; empty where none is wanted.
+        segmentations: Where its DICOM segmentation goes; empty where none is wanted.
+        remote: The series in a PACS that is fetched to this place first.
+        stores: Where its DICOM segmentation is sent.
+        are_kept: False when all this goes once it has been sent.
+    """
+
+    label_maps: Mapping[Path, Path]
+    organ_reports: Mapping[Path, Path] = field(default_factory=dict)
+    segmentations: Mapping[Path, Path] = field(default_factory=dict)
+    remote: "Mapping[Path, SeriesAddress]" = field(default_factory=dict)
+    stores: "Mapping[Path, DicomWebService | DimseNode]" = field(default_factory=dict)
+    are_kept: bool = True
+
+    def name_of(self, place: Path) -> str:
+        """What to call a volume in messages."""
+        address = self.remote.get(place)
+        return str(place) if address is None else f"the series {address.series_uid} of {address.service.place}"
+
+    def rest_in_words(self, count: int) -> str:
+        """What there is of the volumes with which all went well."""
+        if not self.are_kept:
+            return f"The other {count} were stored."
+        return f"Label maps were written for the other {count}."
+
+
+@dataclass(frozen=True)
+class Export:
+    """How DICOM segmentations are written.
+
+    Attributes:
+        described: The bundle's organs.
+        kind: Of the object.
+    """
+
+    described: "SegmentList"
+    kind: "Kind"
+
+
+@dataclass(frozen=True, eq=False)
+class _Result:
+    """What was found in one volume; the volume itself is let go before the next one is read."""
+
+    label_map: "LabelMap"
+    series: "DicomSeries | None"
+    measurements: "tuple[OrganMeasurement, ...]"
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Work:
+    """Everything that is needed for it.
+
+    Attributes:
+        bundle: The model.
+        predictor: It, loaded.
+        export: How DICOM segmentations are written.
+        roi: Box to segment in; None takes the body.
+        report: Hears progress and notices.
+    """
+
+    bundle: "Bundle"
+    predictor: "Predictor"
+    export: Export
+    roi: "Roi | None"
+    report: Report
+
+    def segment_all(self, plan: Plan) -> None:
+        """Segment every volume that can be segmented.
+
+        Raises:
+            CisfaError: The only volume cannot be segmented or stored, some of several cannot, or a result cannot be
+                written.
+        """
+        from cisfa.errors import Cancelled, CisfaError, VolumeFileError
+
+        written, failed = [], []
+        for place in plan.label_maps:
+            name = plan.name_of(place)
+            try:
+                with self._fetched(place, plan):
+                    result = self._segment(place, plan)
+            except Cancelled:
+                raise
+            except CisfaError as error:
+                if len(plan.label_maps) == 1:
+                    raise
+                failed.append(name)
+                self.report(Notice(f"{name} is left out: {error}"))
+                continue
+            files = self._write(result, place, plan)
+            written += files if plan.are_kept else []
+            if not self._is_stored(place, plan):
+                failed.append(name)
+        if failed:
+            wanted = "segmented and stored" if plan.stores else "segmented"
+            raise VolumeFileError(
+                f"{len(failed)} of {len(plan.label_maps)} volumes could not be {wanted}, for the reasons above:"
+                f" {', '.join(failed)}. {plan.rest_in_words(len(plan.label_maps) - len(failed))}"
+            )
+        self.report(Finished(tuple(written)))
+
+    @contextmanager
+    def _fetched(self, place: Path, plan: Plan) -> Iterator[None]:
+        """A series of a PACS lies on this computer only while it is worked on."""
+        address = plan.remote.get(place)
+        if address is None:
+            yield
+            return
+        from cisfa.pacs.fetch import fetch_series
+
+        try:
+            fetch_series(address, place, self.report)
+            yield
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def _segment(self, place: Path, plan: Plan) -> _Result:
+        started = time.monotonic()
+        volume, series = _read(place, is_exported=place in plan.segmentations)
+        label_map = self.predictor.segment(volume, self.roi)
+        seconds = time.monotonic() - started
+        if place not in plan.organ_reports:
+            return _Result(label_map, series, (), seconds)
+        from cisfa.evaluation.organ_measurements import measure_organs
+
+        self.report(Progress(_MEASURING, 0.0))
+        measurements = measure_organs(label_map, volume, self.bundle.manifest.organs)
+        self.report(Progress(_MEASURING, 1.0))
+        return _Result(label_map, series, measurements, seconds)
+
+    def _write(self, result: _Result, place: Path, plan: Plan) -> list[str]:
+        """Write what is wanted of a volume; the files."""
+        from dataclasses import replace
+
+        from cisfa.imaging.volume_files import write_label_map
+        from cisfa.inference.device import describe_device
+        from cisfa.inference.organ_report import write_organ_report
+
+        output, organ_report = plan.label_maps[place], plan.organ_reports.get(place)
+        write_label_map(replace(result.label_map, name=output.name), output, like=place)
+        files = [str(output)]
+        if organ_report is not None:
+            device = describe_device(self.predictor.device)
+            write_organ_report(organ_report, self.bundle, result.measurements, device=device, seconds=result.seconds)
+        if result.series is not None:
+            from cisfa.dicom.segmentation_object import write_segmentation
+
+            target = plan.segmentations[place]
+            write_segmentation(
+                result.label_map, result.series, self.export.described, target,
+                kind=self.export.kind, on_progress=lambda fraction: self.report(Progress(_EXPORTING, fraction)),
+            )  # fmt: skip
+            files.append(str(target))
+        return files
+
+    def _is_stored(self, place: Path, plan: Plan) -> bool:
+        """Send a volume's DICOM segmentation, where that is wanted; False when it failed and others are to follow.
+
+        Raises:
+            PacsError: It failed, and it was the only one.
+        """
+        from cisfa.errors import PacsError
+
+        target = plan.stores.get(place)
+        if target is None:
+            return True
+        from cisfa.pacs.store import store_instances
+
+        try:
+            store_instances([plan.segmentations[place]], target, self.report)
+        except PacsError as error:
+            if len(plan.label_maps) == 1:
+                raise
+            self.report(Notice(f"The result of {plan.name_of(place)} is not stored: {error}"))
+            return False
+        return True
+
+
+def _read(place: Path, *, is_exported: bool) -> "tuple[Volume, DicomSeries | None]":
+    """A volume, and its series where a DICOM segmentation will refer to it: what stops that is found out now."""
+    from cisfa.imaging.volume_files import read_volume
+
+    if not is_exported:
+        return read_volume(place), None
+    from cisfa.dicom.export_checks import require_identified
+    from cisfa.imaging.dicom_series import open_series, read_voxels
+    from cisfa.imaging.volume import Volume
+
+    series = open_series(place)
+    require_identified(series)
+    return Volume(read_voxels(series), series.geometry, series.name, series.facts), series

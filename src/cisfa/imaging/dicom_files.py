@@ -1,0 +1,222 @@
+"""The files of one DICOM series: found in a folder, beside a file or among files, told apart by their headers."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cisfa.errors import VolumeFileError
+from cisfa.imaging.dicom_places import is_dicom_file
+from cisfa.imaging.dicom_values import text, texts
+from cisfa.whole_files import reason_of
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
+# that hold no image of a patient, though some have pixels: presentation states, segmentations and registrations,
+# spectra, waveforms, reports, documents, radiotherapy, mappings of values, a DICOMDIR
+_NO_IMAGES = (
+    *(f"{_STORAGE}{kind}" for kind in ("11", "66", "4.2", "9", "88", "104", "481", "67", "68", "90", "91", "200")),
+    "1.2.840.10008.1.3.10",
+)
+# of these, one without rows has lost its end
+_SURELY_IMAGES = tuple(f"{_STORAGE}{kind}" for kind in ("2", "4", "4.1", "2.1", "2.2", "4.4", "128"))
+_SCREENSHOTS = (f"{_STORAGE}7",)
+_MOST_LISTED = 5
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFile:
+    """A file with one image or more.
+
+    Attributes:
+        path: Of the file.
+        header: What it says, without its pixels.
+    """
+
+    path: Path
+    header: "Dataset"
+
+    @property
+    def series_uid(self) -> str:
+        """Series Instance UID; empty where it has none, as anonymisers leave it."""
+        return text(self.header, "SeriesInstanceUID")
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesFiles:
+    """The files of one series.
+
+    Attributes:
+        images: One or more.
+        where: The folder or file that the user named, for messages.
+        name: What to call the series: a name, never a path.
+    """
+
+    images: tuple[ImageFile, ...]
+    where: str
+    name: str
+
+
+def find_series(place: Path | Iterable[Path]) -> SeriesFiles:
+    """Find the files of one series.
+
+    Args:
+        place: A folder with one image series; a file, which stands for its series in its folder; or the series' files.
+
+    Raises:
+        VolumeFileError: There is no DICOM image, there are several series, or a file cannot be read.
+    """
+    if isinstance(place, str | os.PathLike):
+        path = Path(place)
+        if path.is_dir():
+            return _only_series(_images(_files_in(path)), str(path), _name_of(path))
+        return _series_of(path)
+    paths = [Path(each) for each in place]
+    if not paths:
+        raise VolumeFileError("No DICOM files were given. Name a folder, or the files of a series.")
+    for path in paths:
+        _require_there(path)
+    return _only_series(_images(paths), f"{paths[0].parent} ({len(paths)} files)", _name_of(paths[0].parent))
+
+
+def read_header(path: Path) -> "Dataset | None":
+    """What a file says without its pixels; None for one that is not DICOM.
+
+    Raises:
+        VolumeFileError: It begins as DICOM does, but cannot be read.
+    """
+    import pydicom
+
+    if not is_dicom_file(path):
+        return None
+    try:
+        return pydicom.dcmread(path, stop_before_pixels=True, force=True)
+    except Exception as error:  # pydicom raises what the damage happens to cause
+        raise VolumeFileError(
+            f"{path} cannot be read: it is damaged or truncated ({reason_of(error)}). Copy or export it again."
+        ) from error
+
+
+def sop_class(header: "Dataset") -> str:
+    """SOP Class UID, of the data set or else of the file's meta header; empty where neither says."""
+    found = text(header, "SOPClassUID")
+    meta = getattr(header, "file_meta", None)
+    return found or ("" if meta is None else text(meta, "MediaStorageSOPClassUID"))
+
+
+def _series_of(path: Path) -> SeriesFiles:
+    _require_there(path)
+    header = read_header(path)
+    if header is None:
+        raise VolumeFileError(f"{path} is no DICOM file. Name one of a CT or MR series, or the folder of the series.")
+    if not _is_image(path, header):
+        raise VolumeFileError(
+            f"{path} is DICOM, but no image ({_kind_of(header)}). Name a file of a CT or MR series, or its folder."
+        )
+    named = ImageFile(path, header)
+    others = [other for other in _files_in(path.parent) if other.name != path.name]
+    images = [named, *_images(others, pass_over_damaged=True)]
+    return _only_series([image for image in images if image.series_uid == named.series_uid], str(path), path.name)
+
+
+def _images(paths: Sequence[Path], *, pass_over_damaged: bool = False) -> list[ImageFile]:
+    found = []
+    for path in paths:
+        try:
+            header = read_header(path)
+            if header is not None and _is_image(path, header):
+                found.append(ImageFile(path, header))
+        except VolumeFileError:
+            # of another series perhaps; if not, it is missed among the slices
+            if not pass_over_damaged:
+                raise
+    return found
+
+
+def _is_image(path: Path, header: "Dataset") -> bool:
+    kind = sop_class(header)
+    if _is_one_of(kind, _NO_IMAGES):
+        return False
+    if "Rows" in header:
+        return True
+    is_cut = not kind and bool(getattr(header, "preamble", None))
+    if is_cut or kind in _SURELY_IMAGES:
+        raise VolumeFileError(f"{path} is truncated: its header ends before it says Rows. Copy or export it again.")
+    return False
+
+
+def _is_one_of(kind: str, classes: Iterable[str]) -> bool:
+    return any(kind == one or kind.startswith(f"{one}.") for one in classes)
+
+
+def _only_series(images: Sequence[ImageFile], where: str, name: str) -> SeriesFiles:
+    if not images:
+        raise VolumeFileError(
+            f"{where} holds no DICOM image. Name a folder whose own files are one CT or MR series, or one of its files."
+        )
+    kept = _without_scouts(images)
+    series = Counter(image.series_uid for image in kept)
+    if len(series) > 1:
+        raise VolumeFileError(
+            f"{where} holds {len(series)} series: {_listed(kept, series)}. Name one file of the series that is meant."
+        )
+    return SeriesFiles(tuple(kept), where, name)
+
+
+def _without_scouts(images: Sequence[ImageFile]) -> list[ImageFile]:
+    """Without localizers, then without screenshots that lie nowhere in the patient, as long as anything remains."""
+    kept = [image for image in images if "LOCALIZER" not in texts(image.header, "ImageType")] or list(images)
+    return [image for image in kept if not _is_screenshot(image)] or kept
+
+
+def _is_screenshot(image: ImageFile) -> bool:
+    lies_somewhere = any(name in image.header for name in ("ImagePositionPatient", "PerFrameFunctionalGroupsSequence"))
+    return _is_one_of(sop_class(image.header), _SCREENSHOTS) and not lies_somewhere
+
+
+def _listed(images: Sequence[ImageFile], series: "Counter[str]") -> str:
+    first = {image.series_uid: image for image in reversed(images)}
+    named = [f"{_description(first[uid].header)} ({count} images)" for uid, count in series.most_common(_MOST_LISTED)]
+    rest = len(series) - len(named)
+    return ", ".join(named) + (f" and {rest} more" if rest else "")
+
+
+def _description(header: "Dataset") -> str:
+    said = text(header, "SeriesDescription") or text(header, "ProtocolName")
+    number = text(header, "SeriesNumber")
+    return " ".join(part for part in (number, repr(said) if said else "without description") if part)
+
+
+def _kind_of(header: "Dataset") -> str:
+    from pydicom.uid import UID
+
+    return UID(sop_class(header)).name or "it does not say what it is"
+
+
+def _files_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(_visible(folder))
+    except OSError as error:
+        raise VolumeFileError(f"{folder} cannot be opened: {reason_of(error)}.") from error
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    with os.scandir(folder) as entries:
+        yield from (folder / entry.name for entry in entries if not entry.name.startswith("."))
+
+
+def _require_there(path: Path) -> None:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise VolumeFileError(f"{path} does not exist.") from error
+    except OSError as error:
+        raise VolumeFileError(f"{path} cannot be opened: {reason_of(error)}.") from error
+
+
+def _name_of(folder: Path) -> str:
+    return folder.name or folder.absolute().name or "series"
