@@ -208,6 +208,30 @@ def cut_off(part: float, *, is_announced: bool = True) -> Fault:
     return fault
 
 
+def send_instances(*instances: bytes) -> Fault:
+    """Sends these as if they were the series."""
+    parts = [b"--mark\r\nContent-Type: application/dicom\r\n\r\n" + instance + b"\r\n" for instance in instances]
+    return refuse(200, b"".join(parts) + b"--mark--", 'multipart/related; type="application/dicom"; boundary=mark')
+
+
+def in_chunks(part: float) -> Fault:
+    """Sends the real answer, or part of it, in chunks of lengths that are not announced together."""
+
+    def fault(pacs: FaultyPacs, request: Request) -> bool:
+        answer = pacs.pass_on(request, None)
+        request.send_response(200)
+        request.send_header("Content-Type", answer.headers["Content-Type"])
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        for begin in range(0, int(len(answer.content) * part), 1000):
+            piece = answer.content[begin : begin + 1000]
+            request.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        request.wfile.write(b"0\r\n\r\n" if part == 1 else b"3e8\r\nin the middle of a chunk")
+        return True
+
+    return fault
+
+
 def keep_back_the_last(pacs: FaultyPacs, request: Request) -> bool:
     """Sends a whole answer in which one instance is missing."""
     answer = pacs.pass_on(request, None)
@@ -224,6 +248,14 @@ def lose_the_request(pacs: FaultyPacs, request: Request) -> bool:
     """Reads half of what is sent, passes nothing on and hangs up."""
     length = int(request.headers.get("Content-Length", 2000))
     request.rfile.read(length // 2)
+    return True
+
+
+def read_slowly(pacs: FaultyPacs, request: Request) -> bool:
+    """Reads what is sent as a slow line would bring it, for some seconds, passes nothing on and hangs up."""
+    for _ in range(100):
+        request.rfile.read(1 << 14)
+        time.sleep(0.05)
     return True
 
 

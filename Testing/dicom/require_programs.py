@@ -4,8 +4,6 @@ dev.py runs this before the tests. As root on Debian or Ubuntu it installs what 
 required: where they cannot be had, it says which tests are skipped, and that is no failure.
 """
 
-# ruff: noqa: T201
-
 import os
 import shutil
 import subprocess
@@ -33,9 +31,10 @@ def main() -> None:
     if missing and shutil.which("apt-get") is not None and os.name == "posix" and os.geteuid() == 0:
         print(f"Installing {' '.join(missing)} ...", flush=True)
         with no_service_started():
-            if run("apt-get", "update") == 0:
-                # one that a distribution lacks must not keep the others away
-                _ = run(*INSTALL, *missing) == 0 or [run(*INSTALL, package) for package in missing]
+            run("apt-get", "update")
+            if run(*INSTALL, *missing) != 0:  # one that a distribution lacks must not keep the others away
+                for package in missing:
+                    run(*INSTALL, package)
         missing = what_is_missing()
     if missing:
         how = f" Run: sudo {' '.join((*INSTALL, *missing))}" if shutil.which("apt-get") else ""

@@ -18,7 +18,7 @@ SERIES = "/studies/1.2.840.1/series/1.2.840.2"
     [
         (f"dicomweb://pacs.example.org/dicom-web{SERIES}", "https://pacs.example.org/dicom-web"),
         (f"dicomweb://pacs.example.org:8443/dicom-web{SERIES}/", "https://pacs.example.org:8443/dicom-web"),
-        (f"DicomWeb://pacs.example.org/a/b/rs{SERIES}", "https://pacs.example.org/a/b/rs"),
+        (f"DicomWeb://PACS.example.org/a/b/rs{SERIES}", "https://pacs.example.org/a/b/rs"),
         (f"dicomweb+http://localhost:8042/dicom-web{SERIES}", "http://localhost:8042/dicom-web"),
         (f"dicomweb://pacs.example.org{SERIES}", "https://pacs.example.org"),
         (f"dicomweb://[::1]:8042/dicom-web{SERIES}", "https://[::1]:8042/dicom-web"),

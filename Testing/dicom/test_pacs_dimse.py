@@ -152,6 +152,17 @@ def test_a_compressed_file_stays_compressed(ct_series: list[Path]) -> None:
     assert "encoded as RLE Lossless" in sentence
 
 
+def test_more_kinds_than_one_association_can_have_are_refused_before_anything_is_sent(ct_series: list[Path]) -> None:
+    from cisfa.pacs.dimse import store_in_node
+    from cisfa.pacs.store import DicomFile
+
+    files = [DicomFile(ct_series[0], f"1.2.{kind}", "1.3", "1.4", ExplicitVRLittleEndian) for kind in range(70)]
+    with running_node() as node:
+        with pytest.raises(PacsError, match="140 combinations of kind and encoding"):
+            store_in_node(files, parse_target(node.address), ignore, PATIENCE)
+        assert node.associations == []
+
+
 def test_a_kind_that_the_node_does_not_take_is_named(ct_series: list[Path]) -> None:
     with_class(ct_series[1], LABEL_MAP)
     with running_node(classes=[CTImageStorage]) as node:

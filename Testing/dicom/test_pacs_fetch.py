@@ -24,9 +24,11 @@ from faulty_pacs import (
     FaultyPacs,
     cut_off,
     first,
+    in_chunks,
     keep_back_the_last,
     only,
     refuse,
+    send_instances,
     silent,
     trickle,
 )
@@ -81,6 +83,23 @@ def test_a_series_comes_back_as_it_was_stored(stored: list[Path], orthanc: Ortha
     fractions = [event.fraction for event in events if isinstance(event, Progress)]
     assert fractions == sorted(fractions)
     assert {0.0, 0.2, 0.4, 1.0} <= set(fractions)
+
+
+def test_an_answer_in_chunks_is_read(stored: list[Path], faulty: FaultyPacs, tmp_path: Path) -> None:
+    faulty.fault = only("GET", in_chunks(1), path=INSTANCES)
+    files = fetch_series(address_of(stored, faulty), tmp_path / "got", ignore, patience=PATIENCE)
+    assert by_uid(files) == by_uid(stored)
+
+
+def test_a_series_that_does_not_say_how_long_it_is_is_counted(
+    stored: list[Path], faulty: FaultyPacs, tmp_path: Path
+) -> None:
+    series = pydicom.dcmread(stored[0]).SeriesInstanceUID
+    answer = f'[{{"0020000E": {{"vr": "UI", "Value": ["{series}"]}}}}]'.encode()
+    faulty.fault = only("GET", refuse(200, answer, "application/dicom+json"), path=SERIES)
+    files = fetch_series(address_of(stored, faulty), tmp_path / "got", ignore, patience=PATIENCE)
+    assert by_uid(files) == by_uid(stored)
+    assert any(line.endswith("/metadata") for line in faulty.asked)
 
 
 def test_an_empty_folder_is_filled_and_one_that_is_in_use_is_not(
@@ -163,6 +182,7 @@ def test_a_refusal_is_said_at_once_and_leaves_nothing(
         (only("GET", cut_off(0.5), path=INSTANCES), "failed again and again"),
         (only("GET", cut_off(0.5, is_announced=False), path=INSTANCES), "failed again and again"),
         (only("GET", cut_off(0.98, is_announced=False), path=INSTANCES), "failed again and again"),
+        (only("GET", in_chunks(0.5), path=INSTANCES), "failed again and again"),
         (only("GET", keep_back_the_last, path=INSTANCES), "it sent 4 of 5 files"),
         (only("GET", refuse(503), path=INSTANCES), "it answers 503"),
         (refuse(502), "it answers 502"),
@@ -244,11 +264,33 @@ def test_something_of_another_series_is_not_taken(stored: list[Path], faulty: Fa
     other = pydicom.dcmread(stored[0])
     other.SeriesInstanceUID = generate_uid()
     other.save_as(tmp_path / "other.dcm")
-    body = b"--x\r\nContent-Type: application/dicom\r\n\r\n" + (tmp_path / "other.dcm").read_bytes() + b"\r\n--x--"
-    faulty.fault = only(
-        "GET", refuse(200, body, 'multipart/related; type="application/dicom"; boundary=x'), path=INSTANCES
-    )
+    faulty.fault = only("GET", send_instances((tmp_path / "other.dcm").read_bytes()), path=INSTANCES)
     assert "sends something of another one" in failure(stored, faulty, tmp_path / "got")
+
+
+def test_an_instance_that_comes_twice_is_kept_once(stored: list[Path], faulty: FaultyPacs, tmp_path: Path) -> None:
+    contents = [path.read_bytes() for path in (*stored[:2], *stored)]
+    faulty.fault = only("GET", send_instances(*contents), path=INSTANCES)
+    files = fetch_series(address_of(stored, faulty), tmp_path / "got", ignore, patience=PATIENCE)
+    assert len(files) == len(stored)
+    assert by_uid(files) == by_uid(stored)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.999])
+def test_a_damaged_instance_is_said_and_leaves_nothing(
+    part: float, stored: list[Path], faulty: FaultyPacs, tmp_path: Path
+) -> None:
+    contents = [path.read_bytes() for path in stored]
+    damaged = contents[1][: int(part * len(contents[1]))] or b"no DICOM at all"
+    faulty.fault = only("GET", send_instances(contents[0], damaged, *contents[2:]), path=INSTANCES)
+    sentence = failure(stored, faulty, tmp_path / "got")
+    assert "damaged" in sentence
+
+
+def test_a_folder_that_cannot_be_made_is_said(stored: list[Path], orthanc: Orthanc, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(PacsError, match=r"file.got cannot be written"):
+        fetch_series(address_of(stored, orthanc), tmp_path / "file" / "got", ignore)
 
 
 def test_without_the_library_the_command_that_installs_it_is_said(

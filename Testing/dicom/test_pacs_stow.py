@@ -1,5 +1,6 @@
 """Storing over DICOMweb: once, and never in doubt about what is there."""
 
+import time
 from pathlib import Path
 
 import pydicom
@@ -23,6 +24,7 @@ from faulty_pacs import (
     lose_the_answer,
     lose_the_request,
     only,
+    read_slowly,
     refuse,
     silent,
 )
@@ -263,6 +265,24 @@ def test_storing_can_be_cancelled_between_two_files(orthanc: Orthanc, ct_series:
     assert sorted(orthanc.instances()) == uids(ct_series[:2])
 
 
+def test_a_large_file_can_be_cancelled_on_its_way(faulty: FaultyPacs, ct_series: list[Path], tmp_path: Path) -> None:
+    path = write_object(tmp_path / "object.dcm", ct_series[0], SEGMENTATION, 1 << 25)
+    faulty.fault = only("POST", read_slowly)
+    told: list[Event] = []
+
+    def report(event: Event) -> None:
+        told.append(event)
+        if len(told) > 2:
+            raise Cancelled("Stopped on request.")
+
+    began_s = time.monotonic()
+    with pytest.raises(Cancelled):
+        store_instances([path], parse_target(faulty.address), report, patience=PATIENCE)
+    assert time.monotonic() - began_s < 4
+    assert faulty.behind is not None
+    assert faulty.behind.instances() == []
+
+
 def test_nothing_is_sent_when_a_file_cannot_be(orthanc: Orthanc, ct_series: list[Path], tmp_path: Path) -> None:
     (tmp_path / "text.dcm").write_text("no DICOM", encoding="utf-8")
     nameless = pydicom.dcmread(ct_series[4])
@@ -275,6 +295,13 @@ def test_nothing_is_sent_when_a_file_cannot_be(orthanc: Orthanc, ct_series: list
         (ct_series[4], "belongs to no study"),
     ):
         assert words in refusal([ct_series[0], path], orthanc)
+    assert orthanc.instances() == []
+
+
+def test_a_file_that_is_cut_off_is_not_sent(orthanc: Orthanc, ct_series: list[Path]) -> None:
+    content = ct_series[0].read_bytes()
+    ct_series[0].write_bytes(content[:-100])
+    assert "is a damaged DICOM file (cut off)" in refusal(ct_series[:1], orthanc)
     assert orthanc.instances() == []
 
 

@@ -67,13 +67,15 @@ def test_a_hospitals_own_authority_is_trusted_when_it_is_named(
     assert len(files) == len(ct_series)
 
 
-def test_a_certificate_for_another_host_is_refused(
-    encrypted: str, ct_series: list[Path], certificates: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_certificate_for_another_host_is_refused_even_when_it_is_trusted(
+    orthanc: Orthanc, ct_series: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "certificate.pem"))
-    service = encrypted.replace("127.0.0.1", "127.0.0.2")
-    with pytest.raises(PacsError, match=r"127\.0\.0\.2.* (cannot be verified|failed)"):
-        store_instances(ct_series, parse_target(service), ignore, patience=PATIENCE)
+    monkeypatch.setenv("SSL_CERT_FILE", str(make_certificate(tmp_path, "pacs.example.org")))
+    with tls_front(orthanc.web_address, tmp_path) as port:
+        target = parse_target(f"dicomweb://127.0.0.1:{port}/dicom-web")
+        with pytest.raises(PacsError, match=r"cannot be verified \(IP address mismatch"):
+            store_instances(ct_series, target, ignore, patience=PATIENCE)
+    assert orthanc.instances() == []
 
 
 @pytest.mark.parametrize("variable", CA_VARIABLES)

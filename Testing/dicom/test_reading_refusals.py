@@ -208,7 +208,7 @@ def test_files_of_several_series_are_refused(tmp_path: Path) -> None:
     ("change", "words"),
     [
         (put_in_one(2, ImageOrientationPatient=[1, 0, 0, 0, 1, 0]), "orientation: 1 of 6 are turned by up to"),
-        (put_in_one(2, Rows=9, Columns=7), "numbers of rows and columns: 7x9 (5 slices), 9x7 (1 slices)"),
+        (put_in_one(2, Rows=9, Columns=7), "numbers of rows and columns: 7x9 (5 of 6), 9x7 (1 of 6)"),
         (put_in_one(2, PixelSpacing=["0.8", "0.9"]), "differ in pixel spacing, from 0.7 x 0.9 to 0.8 x 0.9 mm"),
         (put_in_one(2, FrameOfReferenceUID="1.2.3"), "2 frames of reference (with 5 and 1 slices)"),
         (put_in_one(2, ImagePositionPatient=None), "has no Image Position (Patient)"),
@@ -224,6 +224,8 @@ def test_files_of_several_series_are_refused(tmp_path: Path) -> None:
         (put(ImageOrientationPatient=[1, 0, 0, 0.5, 0.8660254, 0]), "meet at 60.0 degrees"),
         (put(ImageOrientationPatient=[1, 0, 0, 0, 1.1, 0]), "have the lengths 1 and 1.1"),
         (put(ImageOrientationPatient=[0, 0, 0, 0, 0, 0]), "have the lengths 0 and 0"),
+        (put(PixelSpacing=["1e-320", "0.9"]), "grid is degenerate"),
+        (put(ImagePositionPatient=["1", "2", "3"]), "6 images at 1 position: 1 position holds up to 6 images"),
         (put(RescaleSlope="0"), "rescale slope 0"),
         (put(SamplesPerPixel=3, PhotometricInterpretation="RGB"), "holds colours (RGB, 3 samples per pixel)"),
         (put(PhotometricInterpretation="PALETTE COLOR"), "holds colours (PALETTE COLOR"),

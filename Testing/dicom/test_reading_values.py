@@ -313,6 +313,16 @@ def test_an_unknown_compression_is_named(tmp_path: Path) -> None:
         read_series(tmp_path)
 
 
+def test_a_series_that_does_not_fit_into_memory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: object) -> None:
+        raise MemoryError
+
+    write_series(tmp_path, small_volume())
+    monkeypatch.setattr("cisfa.imaging.dicom_series.np.empty", no_room)
+    with pytest.raises(VolumeFileError, match="6x7x9 voxels, more than fit into this computer's memory"):
+        read_series(tmp_path)
+
+
 def test_a_series_is_opened_without_its_pixels(tmp_path: Path) -> None:
     for path in write_series(tmp_path, small_volume()):
         path.write_bytes(path.read_bytes()[:-126])

@@ -10,8 +10,9 @@ from pydicom.dataset import Dataset
 
 from cisfa.dicom.segment_list import DescribedSegment, SegmentList, segments_of_bundle
 from cisfa.dicom.segmentation_object import Kind, write_segmentation
+from cisfa.imaging.dicom_series import open_series
 from cisfa.imaging.organs import parse_organs
-from cisfa.imaging.volume import LabelMap
+from cisfa.imaging.volume import LabelMap, Volume
 from segmented_phantom import (
     ALGORITHM,
     DESCRIBED,
@@ -19,10 +20,12 @@ from segmented_phantom import (
     POSITIONS,
     SHAPE,
     SegmentedSeries,
+    geometry,
     organ_voxels,
     segmented_enhanced,
     segmented_series,
 )
+from series_writer import make_study, write_enhanced
 from validators import brought_onto, inconsistencies, read_with_dcmqi, read_with_highdicom, standard_errors
 
 KINDS: tuple[Kind, ...] = ("binary", "labelmap")
@@ -112,6 +115,35 @@ def test_every_frame_names_the_frame_of_an_enhanced_image(tmp_path: Path, kind: 
     assert segmentation.SourceImageSequence[0].ReferencedSOPClassUID == source.SOPClassUID
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_frame_names_file_and_frame_of_several_enhanced_images(tmp_path: Path, kind: Kind) -> None:
+    grid, labels = geometry("feet first"), organ_voxels()
+    study, series_uid, sources = make_study(), pydicom.uid.generate_uid(), {}
+    for name, slices in (("a.dcm", [7, 2, 5, 0]), ("b.dcm", [1, 3, 4, 6, 8, 9, 10])):
+        path = tmp_path / "series" / name
+        write_enhanced(
+            path, Volume(labels.astype(np.int16), grid), order=slices, study=study,
+            change=lambda dataset: setattr(dataset, "SeriesInstanceUID", series_uid),
+        )  # fmt: skip
+        sources[pydicom.dcmread(path).SOPInstanceUID] = slices
+    path = write_segmentation(
+        LabelMap(labels, grid), open_series(tmp_path / "series"), DESCRIBED, tmp_path / "seg.dcm", kind=kind
+    )
+    made, seen = pydicom.dcmread(path), set()
+    for groups, frame in zip(made.PerFrameFunctionalGroupsSequence, made.pixel_array, strict=True):
+        (derivation,) = groups.DerivationImageSequence
+        (source,) = derivation.SourceImageSequence
+        plane = labels[sources[source.ReferencedSOPInstanceUID][source.ReferencedFrameNumber - 1]]
+        if kind == "binary":
+            number = groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+            plane = plane == ORGANS[number - 1].label
+        np.testing.assert_array_equal(frame, plane)
+        seen.add(source.ReferencedSOPInstanceUID)
+    assert seen == set(sources)
+    referred = made.ReferencedSeriesSequence[0].ReferencedInstanceSequence
+    assert {item.ReferencedSOPInstanceUID for item in referred} == seen
+
+
 def test_each_segment_says_what_it_is_and_who_drew_it(tmp_path: Path) -> None:
     case = segmented_series(tmp_path / "series")
     liver, right, left, spleen, pancreas = DESCRIBED.segments
@@ -177,11 +209,11 @@ def test_a_label_map_without_any_voxel_is_a_valid_object(tmp_path: Path, kind: K
     volume, described = read_with_highdicom(path)
     assert len(described) == len(ORGANS)
     assert not volume.voxels.any()
+    merged, segments = read_with_dcmqi(path, tmp_path / "dcmqi")
+    assert len(segments) == len(ORGANS)
+    assert not merged.voxels.any()
     if kind == "binary":
         assert standard_errors(path) == []
-        merged, segments = read_with_dcmqi(path, tmp_path / "dcmqi")
-        assert len(segments) == len(ORGANS)
-        assert not merged.voxels.any()
 
 
 def test_an_organ_without_voxels_is_described_and_has_no_frame(tmp_path: Path) -> None:

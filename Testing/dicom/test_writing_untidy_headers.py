@@ -80,12 +80,21 @@ def untidy_items(dataset: Dataset, index: int) -> None:
     dataset.PhysiciansOfRecordIdentificationSequence = Sequence([physician])
 
 
+def unknown(dataset: Dataset, index: int) -> None:
+    """Attributes that no dictionary has, and bytes where there should be text."""
+    dataset.add(DataElement(0x00100FFE, "PN", "Nobody^At All"))
+    dataset.add(DataElement(0x00081FFE, "OB", b"\0\1"))
+    dataset.add(DataElement(0x00081030, "OB", b"\xff\0"))
+    dataset.add(DataElement(0x00081080, "SQ", Sequence([Dataset()])))
+
+
 CHANGES: dict[str, Change] = {
     "everything optional missing": without(*TYPE_2),
     "everything optional empty": untidy(**dict.fromkeys(TYPE_2, "")),
     "everything optional missing in some files": only_some,
     "no character set": without("SpecificCharacterSet"),
     "unknown character set": untidy(SpecificCharacterSet="LATIN1", PatientName="Anna"),
+    "character set that must not stand alone": untidy(SpecificCharacterSet="ISO 2022 IR 100"),
     "several character sets": untidy(SpecificCharacterSet=["", "ISO 2022 IR 100"]),
     "name of one component": untidy(PatientName="Anna"),
     "name of too many groups": untidy(PatientName="A^B=C^D=E^F=G^H", ReferringPhysicianName="a^b^c^d^e^f^g"),
@@ -113,6 +122,7 @@ CHANGES: dict[str, Change] = {
     "untidy acquisition": untidy(AcquisitionDateTime="yesterday", AcquisitionDate="x", AcquisitionTime="y"),
     "trial": untidy(ClinicalTrialSponsorName="", ClinicalTrialProtocolID="p" * 80, ClinicalTrialSubjectID=""),
     "private attributes": private,
+    "unknown attributes": unknown,
     "items with half a content": untidy_items,
     "secondary capture": untidy(SOPClassUID="1.2.840.10008.5.1.4.1.1.7.2", Modality="OT", ConversionType="WSD"),
     "a manufacturer's own kind of image": untidy(SOPClassUID="1.3.12.2.1107.5.9.1"),
@@ -176,7 +186,7 @@ def test_the_patient_is_known_where_any_file_names_her(tmp_path: Path) -> None:
 
 def test_dates_in_an_old_spelling_are_kept(tmp_path: Path) -> None:
     made = pydicom.dcmread(exported(tmp_path, CHANGES["dates as ACR-NEMA had them"])[1])
-    assert (made.StudyDate, made.PatientBirthDate) == ("20260131", "19700101")
+    assert (made.StudyDate, made.StudyTime, made.PatientBirthDate) == ("20260131", "120000", "19700101")
 
 
 @pytest.mark.parametrize(
@@ -217,6 +227,14 @@ def test_latin_1_that_is_not_declared_is_kept(tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes().replace(b"ISO_IR 100", b" " * 10))
     path = write_segmentation(case.label_map, open_series(case.folder), DESCRIBED, tmp_path / "seg.dcm")
     assert str(pydicom.dcmread(path).PatientName) == "Phantom^Tülay"
+
+
+def test_a_name_that_its_character_set_does_not_hold_is_kept_as_far_as_it_can_be_read(tmp_path: Path) -> None:
+    case = segmented_series(tmp_path / "series", change=untidy(PatientName="Brand^R®"))
+    for path in case.paths:  # in Greek, ® has no letter
+        path.write_bytes(path.read_bytes().replace(b"ISO_IR 100", b"ISO_IR 126"))
+    path = write_segmentation(case.label_map, open_series(case.folder), DESCRIBED, tmp_path / "seg.dcm")
+    assert str(pydicom.dcmread(path).PatientName) == "Brand^R\ufffd"
 
 
 def test_long_and_untidy_names_of_organs_become_labels(tmp_path: Path) -> None:

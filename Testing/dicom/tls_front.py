@@ -65,17 +65,18 @@ def _pass_on(source: socket.socket, sink: socket.socket) -> None:
         sink.shutdown(socket.SHUT_RDWR)
 
 
-def make_certificate(folder: Path) -> Path:
-    """A certificate for localhost that nobody signed but itself; the key lies beside it, with it in one file."""
+def make_certificate(folder: Path, host: str = "localhost") -> Path:
+    """A certificate that nobody signed but itself, for this computer or a host; the key lies beside it, with it."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import NameOID
 
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.datetime.now(datetime.UTC)
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))])
+    numbers = [x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))] if host == "localhost" else []
+    names = x509.SubjectAlternativeName([x509.DNSName(host), *numbers])
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)

@@ -1,6 +1,7 @@
 """Real MRML and real Qt behind a stand-in for the rest of Slicer; see host/."""
 
 import importlib.util
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,3 +77,20 @@ def job_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
             monkeypatch.setattr(f"CISFASegmentationLib.{module}.find_interpreter", lambda external="": python)
 
     return use
+
+
+@pytest.fixture
+def database(host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Slicer's DICOM database, empty."""
+    from dicom_scene import use_database
+
+    return use_database(monkeypatch, tmp_path / "database")
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """What a stand-in for a command was told, by the command's name."""
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    monkeypatch.setenv("CISFA_TEST_KEEPS", str(folder))
+    return lambda command: json.loads((folder / f"{command}.json").read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ from cisfa_slicer.volume_export import SceneError
 from CISFASegmentationLib.dicom_export import require_exportable, write_label_map
 from CISFASegmentationLib.segmentation_import import BUNDLE_CHECKSUM, BUNDLE_NAME, BUNDLE_VERSION
 from CISFASegmentationLib.voxel_digest import ALGORITHM_NAME_TAG, ALGORITHM_TYPE_TAG
-from dicom_scene import SHAPE, Database, labels, load_from_dicom, make_result, oriented, paint, set_voxels, use_database
+from dicom_scene import SHAPE, Database, labels, load_from_dicom, make_result, oriented, paint, set_voxels
 from scenes import add_transform, snapshot
 
 TISSUE = "Segmentation category and type - 3D Slicer General Anatomy list~SCT^85756007^Tissue~SCT^85756007^Tissue"
@@ -23,11 +23,6 @@ KIDNEY = TISSUE.replace(
 )
 BLOCK = np.zeros(SHAPE, bool)
 BLOCK[0:2, 15:18, 1:4] = True
-
-
-@pytest.fixture
-def database(host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Database:
-    return use_database(monkeypatch, tmp_path / "database")
 
 
 @pytest.fixture

@@ -9,15 +9,10 @@ import qt
 import slicer
 from pydicom import dcmread
 
-from dicom_scene import Database, labels, load_from_dicom, make_result, oriented, paint, use_database
+from dicom_scene import Database, labels, load_from_dicom, make_result, oriented, paint
 from panel_driving import leftovers
 from scenes import add_volume
 from stand_ins import EXPORTED, WAITS
-
-
-@pytest.fixture
-def database(host, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Database:
-    return use_database(monkeypatch, tmp_path / "database")
 
 
 @pytest.fixture
@@ -28,14 +23,6 @@ def volume(database: Database, tmp_path: Path, widget):
 @pytest.fixture
 def node(volume):
     return make_result(volume)
-
-
-@pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    folder = tmp_path / "kept"
-    folder.mkdir()
-    monkeypatch.setenv("CISFA_TEST_KEEPS", str(folder))
-    return folder
 
 
 def open_dialog(widget):
@@ -174,7 +161,7 @@ def test_an_incomplete_destination_is_a_sentence(radio: str, complaint: str, hos
 
 
 def test_a_password_is_nowhere_but_in_the_jobs_environment(
-    host, dialog, widget, ui, node, job_does, kept: Path, tmp_path: Path
+    host, dialog, widget, ui, node, job_does, kept, tmp_path: Path
 ) -> None:
     job_does("sys.stderr.write(' '.join(sys.argv) + chr(10))\n" + EXPORTED)
     dialog.ui.dicomWebRadio.checked = True
@@ -182,7 +169,7 @@ def test_a_password_is_nowhere_but_in_the_jobs_environment(
     dialog.ui.userEdit.text, dialog.ui.passwordEdit.text = "anna-m", "geheim 7"
     dialog.ui.exportButton.click()
     assert "was sent to dicomweb://pacs.example.org/dicom-web" in finish(host, dialog)
-    sent = json.loads((kept / "send.json").read_text(encoding="utf-8"))
+    sent = kept("send")
     assert sent["variables"]["CISFA_DICOMWEB_PASSWORD"] == "geheim 7"
     settings = host.app.userSettings()
     remembered = {key: str(settings.value(key)) for key in settings.allKeys()}
@@ -199,7 +186,7 @@ def test_a_password_is_nowhere_but_in_the_jobs_environment(
     assert (dialog.ui.userEdit.text, dialog.ui.passwordEdit.text) == ("", "")
 
 
-def test_the_next_window_remembers_all_but_credentials(host, dialog, widget, job_does, kept: Path) -> None:
+def test_the_next_window_remembers_all_but_credentials(host, dialog, widget, job_does, kept) -> None:
     job_does(EXPORTED)
     dialog.ui.dimseRadio.checked = True
     dialog.ui.hostEdit.text, dialog.ui.portSpinBox.value = "pacs.example.org", 11112
@@ -207,7 +194,7 @@ def test_the_next_window_remembers_all_but_credentials(host, dialog, widget, job
     dialog.ui.kindSelector.currentIndex = 1
     dialog.ui.exportButton.click()
     finish(host, dialog)
-    words = json.loads((kept / "send.json").read_text(encoding="utf-8"))["words"]
+    words = kept("send")["words"]
     assert "dimse://pacs.example.org:11112/ARCHIVE?calling=SLICER" in words
     dialog.end_now()
     widget.panel._export = None
@@ -242,7 +229,7 @@ def test_a_failure_is_shown_and_logged_without_names(host, dialog, ui, job_does,
 
 @pytest.mark.parametrize("answer", ["Yes", "No"])
 def test_what_is_missing_is_installed_after_asking(
-    answer: str, host, dialog, job_does, kept: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    answer: str, host, dialog, job_does, kept, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from cisfa_slicer.requirements import Requirement
 

@@ -51,6 +51,13 @@ def ended(host, heard: Heard) -> JobEnd:
     return heard.ends[0]
 
 
+def test_a_job_gets_variables_that_are_on_no_command_line(host, started) -> None:
+    heard = started("print(os.environ['CISFA_TEST_WORD'], sys.argv[1:])", variables={"CISFA_TEST_WORD": "Schlüssel"})
+    ended(host, heard)
+    assert heard.log == ["Schlüssel ['anything', '--events', '--cancel-when-stdin-closes']"]
+    assert "CISFA_TEST_WORD" not in os.environ
+
+
 def test_the_real_command_is_followed_to_its_end(host, tmp_path: Path) -> None:
     heard = Heard(Job(find_interpreter()))
     heard.job.start(["bundle", "download", "ftp://nowhere", "--sha256", "a" * 64, "--size", "1", "--output", "x.zip"])

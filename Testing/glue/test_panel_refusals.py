@@ -152,7 +152,7 @@ def test_a_second_click_while_packages_are_installed_starts_nothing(
     job_does(GOOD)
     installed = []
 
-    def install(question, wheel_folder: str) -> None:
+    def install(question, wheel_folder: str, file: Path) -> None:
         assert question("Install?")
         assert ui.stageLabel.text == "Installing what is missing"
         assert not ui.segmentButton.enabled

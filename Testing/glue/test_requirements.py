@@ -51,7 +51,7 @@ class Pip:
 @pytest.fixture
 def pip(monkeypatch: pytest.MonkeyPatch) -> Pip:
     """Everything is installed but torch and nibabel."""
-    there = {"filelock": "3.20", "numpy": "2.4.6", "SimpleITK": "2.5.0", "safetensors": "0.8.0"}
+    there = {"filelock": "3.20", "numpy": "2.4.6", "SimpleITK": "2.5.0", "safetensors": "0.8.0", "pydicom": "3.0.1"}
     return Pip(there, monkeypatch)
 
 

@@ -205,6 +205,78 @@ class CISFASegmentationInSlicer(unittest.TestCase):
         self.load_and_segment()
         self.assertEqual(len(slicer.util.getNodesByClass("vtkMRMLSegmentationNode")), 1, self.ui.messageLabel.text)
 
+    def test_a_corrected_result_becomes_a_dicom_segmentation(self):
+        """A series that Slicer wrote, imported, segmented, corrected; exported into a folder and the database."""
+        from cisfa_slicer.requirements import DICOM_FILE, missing_requirements
+
+        lacks_packages = not self.external and missing_requirements(DICOM_FILE)
+        if getattr(slicer, "dicomDatabase", None) is None or lacks_packages:
+            self.skipTest("no DICOM database, or nothing to write DICOM segmentations with")
+        from DICOMLib import DICOMUtils
+
+        folder = Path(tempfile.mkdtemp(prefix="cisfa DICOM ä "))
+        try:
+            with DICOMUtils.TemporaryDICOMDatabase(str(folder / "database")):  # the user's own is left alone
+                self.export_corrected(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def export_corrected(self, folder):
+        from cisfa_slicer.segmentation_export import tag_of
+        from CISFASegmentation import CISFASegmentationLogic
+        from CISFASegmentationLib.segmentation_run import Options
+        from CISFASegmentationLib.voxel_digest import ALGORITHM_TYPE_TAG
+
+        database, logic = slicer.dicomDatabase, CISFASegmentationLogic()
+        volume = self.load_from_dicom(folder / "series")
+        node = logic.segment(volume, options=Options(external_python=self.external, trust_modality=True))
+        identity, segment = node.GetSegmentation().GetNthSegmentID(0), node.GetSegmentation().GetNthSegment(0)
+        self.assertEqual(tag_of(segment, ALGORITHM_TYPE_TAG), "AUTOMATIC")
+        voxels = slicer.util.arrayFromSegmentBinaryLabelmap(node, identity, volume)
+        voxels[0, :3, :3] = 1
+        slicer.util.updateSegmentBinaryLabelmapFromArray(voxels, node, identity, volume)
+        self.assertEqual(tag_of(segment, ALGORITHM_TYPE_TAG), "SEMIAUTOMATIC")
+        written = logic.export_dicom_seg(node, folder, external_python=self.external)
+        self.assertEqual(database.fileValue(written.place, "0008,0060"), "SEG")
+        kept = logic.export_dicom_seg(node, "database", external_python=self.external)
+        instance = database.fileValue(written.place, "0008,0018")
+        self.assertEqual(Path(database.fileForInstance(instance)), Path(kept.place))
+        # through the window, too
+        self.ui.exportSegButton.click()
+        dialog = self.widget.panel._export
+        dialog.ui.databaseRadio.checked = True
+        self.take_picture("export")
+        dialog.ui.exportButton.click()
+        self.wait(lambda: dialog.ui.exportButton.text == "Export")
+        self.assertIn("is in Slicer's DICOM database", dialog.ui.exportMessageLabel.text)
+        dialog.ui.closeButton.click()
+
+    def load_from_dicom(self, folder):
+        """The sample volume as a series, imported and loaded."""
+        from DICOMLib import DICOMUtils
+        from DICOMScalarVolumePlugin import DICOMScalarVolumePluginClass
+
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+        volume = self.load()
+        patient = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), "Phantom")
+        study = hierarchy.CreateStudyItem(patient, "Study")
+        item = hierarchy.GetItemByDataNode(volume)
+        hierarchy.SetItemParent(item, study)
+        folder.mkdir(parents=True)
+        exporter = DICOMScalarVolumePluginClass()
+        exportables = exporter.examineForExport(item)
+        for exportable in exportables:
+            exportable.directory = str(folder)
+            exportable.setTag("PatientID", "CISFA-PHANTOM")
+            exportable.setTag("Modality", "MR")
+        self.assertEqual(exporter.export(exportables), "")
+        slicer.mrmlScene.Clear()
+        self.assertTrue(DICOMUtils.importDicom(str(folder)))
+        series = [slicer.dicomDatabase.seriesForFile(str(path)) for path in folder.rglob("*") if path.is_file()]
+        loaded = DICOMUtils.loadSeriesByUID([next(uid for uid in series if uid)])
+        self.assertTrue(loaded)
+        return slicer.mrmlScene.GetNodeByID(loaded[0])
+
     def load(self):
         from CISFASegmentationLib.sample_data import load_sample
 

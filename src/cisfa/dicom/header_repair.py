@@ -11,7 +11,7 @@ from typing import Any
 
 from pydicom import config
 from pydicom.charset import python_encoding
-from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
@@ -35,6 +35,8 @@ _TRIAL_GROUP, _LAST_OF_TRIAL = 0x0012, 0x00120060
 _IDENTIFYING = (0x00080050, 0x00100010, 0x00100020, 0x00100021, 0x00200010)
 _CODED_TERM = ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
 _TIMES = {"DA": DA, "TM": TM, "DT": DT}
+# what ACR-NEMA wrote between the parts of dates and times
+_OLD_SPELLING = {"DA": r"[-./ ]", "TM": r"[: ]"}
 _TEXTS = ("LO", "LT", "SH", "ST", "UC", "UT")
 _SEXES = ("M", "F", "O")
 _CONTROL = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\x1a\x1c-\x1f]")
@@ -49,7 +51,9 @@ def mended_header(header: Dataset, *, texts: Iterable[str] = ()) -> Dataset:
             as readers expect it; otherwise the header's own where possible, so that the patient's name stays as it is.
     """
     declared = header.get("SpecificCharacterSet")
-    charset = declared if isinstance(declared, str) and declared in python_encoding else ""
+    # the others need a first one beside them
+    is_single = isinstance(declared, str) and declared.startswith(("ISO_IR", "GB"))
+    charset = declared if is_single and declared in python_encoding else ""
     is_declared = bool(charset) or isinstance(declared, MultiValue)
     lossy = [tag for keyword in _LOSSY_COMPRESSION if (tag := tag_for_keyword(keyword)) is not None]
     mended = Dataset()
@@ -83,18 +87,16 @@ def _mended_element(holder: Dataset, tag: int, *, is_declared: bool) -> DataElem
     """A copy that is valid; None where there is no making sense of it."""
     try:
         element = holder[tag]
+        vr, value = dictionary_VR(tag), element.value
     except Exception:  # pydicom raises what the damage happens to cause: ValueError, OverflowError, KeyError, ...
         return None
-    vr, value = str(element.VR), element.value
-    if dictionary_has_tag(tag) and dictionary_VR(tag) != vr:
-        vr = dictionary_VR(tag)
     if vr == "SQ":
         terms = [_mended_term(item, is_declared=is_declared) for item in value] if element.VR == "SQ" else []
         return DataElement(tag, vr, Sequence(terms)) if terms and all(len(term) for term in terms) else None
     if vr == "PN" or vr in _TEXTS:
         return _text_element(tag, vr, value, is_declared=is_declared)
-    if vr == "DA" and isinstance(value, str):
-        value = re.sub(r"[-./ ]", "", value)
+    if vr in _OLD_SPELLING and isinstance(value, str):
+        value = re.sub(_OLD_SPELLING[vr], "", value)
     try:
         for each in value if isinstance(value, MultiValue) else [value]:
             validate_value(vr, each, config.RAISE)
@@ -122,8 +124,10 @@ def _fits(element: DataElement) -> bool:
     return longest is None or all(len(str(value)) <= longest for value in values)
 
 
-def _text_element(tag: int, vr: str, value: Any, *, is_declared: bool) -> DataElement:
+def _text_element(tag: int, vr: str, value: Any, *, is_declared: bool) -> DataElement | None:
     """Texts without control characters, and no longer than they may be but for those that identify."""
+    if isinstance(value, bytes | Sequence):
+        return None
     values = list(value) if isinstance(value, MultiValue) else [] if value is None else [value]
     longest = None if tag in _IDENTIFYING else MAX_VALUE_LEN.get(vr)
     texts = [_CONTROL.sub("", _decoded(str(each), is_declared=is_declared))[:longest] for each in values]

@@ -165,6 +165,8 @@ class _Making:
             transfer_syntax_uid=ExplicitVRLittleEndian if self._kind == "binary" else RLELossless,
             omit_empty_frames=bool(filled),
         )
+        # highdicom takes it over from the images since 0.28
+        made.SpecificCharacterSet = images[0].SpecificCharacterSet
         refer_to_sources(made, self._series, shown)
         _replace_dimension_uid(made, uids.uid("dimensions"))
         return made

@@ -35,7 +35,7 @@ def require_single_positions(frames: Sequence[FrameHeader], along: NDArray[np.fl
         return
     most = max(map(len, doubled))
     raise VolumeFileError(
-        f"{where} has {len(frames)} images at {len(groups)} positions:"
+        f"{where} has {len(frames)} images at {len(groups)} {'position' if len(groups) == 1 else 'positions'}:"
         f" {len(doubled)} {'position holds' if len(doubled) == 1 else 'positions hold'}"
         f" {'two' if most == 2 else f'up to {most}'} images, {_difference(doubled)}"
     )

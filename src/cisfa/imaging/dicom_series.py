@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cisfa.errors import VolumeFileError
 from cisfa.imaging.dicom_files import find_series
 from cisfa.imaging.dicom_frames import FrameHeader, frames_of
 from cisfa.imaging.dicom_pixels import layout_of, read_stored
@@ -93,14 +94,13 @@ def read_voxels(series: DicomSeries) -> NDArray[Any]:
     Raises:
         VolumeFileError: A file is damaged, or its pixels are of no kind that is known.
     """
-    with patient_reading():
-        voxels = _stored(series)
-    dtype = _dtype_for(series, voxels)
-    # in place, slice by slice, where it fits: then two volumes are never in memory
-    rescaled = voxels.view(dtype) if dtype.itemsize == voxels.itemsize else np.empty(voxels.shape, dtype)
-    for index, frame in enumerate(series.frames):
-        rescaled[index] = _rescaled(voxels[index], frame, dtype)
-    return rescaled
+    try:
+        return _rescaled_voxels(series)
+    except MemoryError as error:
+        raise VolumeFileError(
+            f"{series.name} has {'x'.join(map(str, series.geometry.shape))} voxels, more than fit into this computer's"
+            " memory. Close other programs, or name fewer slices."
+        ) from error
 
 
 def read_series(place: Path | Iterable[Path]) -> Volume:
@@ -111,6 +111,17 @@ def read_series(place: Path | Iterable[Path]) -> Volume:
     """
     series = open_series(place)
     return Volume(np.asarray(read_voxels(series)), series.geometry, series.name, series.facts)
+
+
+def _rescaled_voxels(series: DicomSeries) -> NDArray[Any]:
+    with patient_reading():
+        voxels = _stored(series)
+    dtype = _dtype_for(series, voxels)
+    # in place, slice by slice, where it fits: then two volumes are never in memory
+    rescaled = voxels.view(dtype) if dtype.itemsize == voxels.itemsize else np.empty(voxels.shape, dtype)
+    for index, frame in enumerate(series.frames):
+        rescaled[index] = _rescaled(voxels[index], frame, dtype)
+    return rescaled
 
 
 def _stored(series: DicomSeries) -> NDArray[Any]:

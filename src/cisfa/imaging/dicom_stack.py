@@ -18,7 +18,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from cisfa.errors import VolumeFileError
+from cisfa.errors import GeometryError, VolumeFileError
 from cisfa.imaging.dicom_doubles import require_single_positions
 from cisfa.imaging.dicom_frames import FrameHeader
 from cisfa.imaging.geometry import Geometry
@@ -67,7 +67,10 @@ def stack_of(frames: Sequence[FrameHeader], where: str) -> Stack:
     matrix = np.eye(4)
     matrix[:3, :3] = np.stack([normal * step_mm, column * pixel_mm[0], row * pixel_mm[1]], axis=1)
     matrix[:3, 3] = first
-    return Stack(ordered, Geometry((len(frames), *grid), matrix))
+    try:
+        return Stack(ordered, Geometry((len(frames), *grid), matrix))
+    except GeometryError as error:
+        raise VolumeFileError(f"{where}: {error}") from error
 
 
 def common_frame_of_reference(frames: Sequence[FrameHeader], where: str) -> str:
@@ -130,7 +133,7 @@ def _pixel_spacing(frames: Sequence[FrameHeader], where: str) -> tuple[float, fl
 def _common(values: Sequence[_Value], where: str, what: str, form: str) -> _Value:
     found = Counter(values)
     if len(found) > 1:
-        said = ", ".join(f"{form.format(value)} ({count} slices)" for value, count in found.most_common(3))
+        said = ", ".join(f"{form.format(value)} ({count} of {len(values)})" for value, count in found.most_common(3))
         raise VolumeFileError(
             f"{where}: the slices of this series differ in their {what}: {said}. Name the files of one of them."
         )

@@ -158,7 +158,7 @@ def _service(parsed: SplitResult, root: str) -> DicomWebService:
             f"The address {_shown(parsed)} has a ? or a # behind it. Leave that out; a DICOMweb service is named by"
             " its path alone."
         )
-    return DicomWebService(f"{_WEB_SCHEMES[parsed.scheme]}://{parsed.netloc}{root.rstrip('/')}")
+    return DicomWebService(f"{_WEB_SCHEMES[parsed.scheme]}://{parsed.netloc.lower()}{root.rstrip('/')}")
 
 
 def _node(parsed: SplitResult) -> DimseNode:

@@ -14,11 +14,13 @@ from typing import Any, Self, TypeVar
 import requests
 from dicomweb_client.web import DICOMwebClient
 from pydicom import Dataset
+from pydicom.errors import InvalidDicomError
 
 from cisfa.errors import PacsError
 from cisfa.events import Notice, Progress, Report
 from cisfa.pacs.address import DicomWebService, SeriesAddress
 from cisfa.pacs.credentials import find_credentials
+from cisfa.pacs.damage import UNREADABLE
 from cisfa.pacs.patience import Patience
 from cisfa.pacs.refusals import refusal_of, trouble_of
 from cisfa.pacs.web_session import ConnectionLostError, WebSession
@@ -28,8 +30,6 @@ _CHUNK_BYTES = 1 << 16
 _REPORT_EVERY_S = 0.2
 _ANY_SYNTAX = (("application/dicom", "*"),)
 _SOP_INSTANCE_UID, _SERIES_INSTANCE_UID, _SERIES_SIZE = "00080018", "0020000E", "00201209"
-# what a damaged or hostile answer makes dicomweb-client and pydicom raise
-_UNREADABLE = (ValueError, KeyError, AttributeError, TypeError, EOFError, IndexError, NotImplementedError, OSError)
 _Found = TypeVar("_Found")
 
 
@@ -186,7 +186,7 @@ class DicomWeb:
                 raise self._is_something_else(wish) from error
             except requests.RequestException as error:
                 raise trouble_of(error, self.service, self._patience) from error
-            except _UNREADABLE as error:
+            except (InvalidDicomError, *UNREADABLE) as error:
                 raise self._is_something_else(wish) from error
 
     def _is_something_else(self, wish: str) -> PacsError:
@@ -218,6 +218,6 @@ def _dataset_of(response: requests.Response) -> Dataset | None:
     """What is said about a refused instance; None where nothing is that can be read."""
     try:
         said = Dataset.from_json(response.json())
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
     return said if "FailedSOPSequence" in said else None

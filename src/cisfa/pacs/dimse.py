@@ -43,9 +43,10 @@ def store_in_node(files: Sequence[DicomFile], node: DimseNode, report: Report, p
     Raises:
         PacsError: The node cannot be reached, rejects us, or does not store a file; the message says which.
     """
+    contexts = _contexts_for(files)
     report(Progress(_STAGE, 0.0))
     _require_reachable(node, patience)
-    association = _associate(node, _contexts_for(files), patience)
+    association = _associate(node, contexts, patience)
     try:
         _require_echo(association, node)
         for done, file in enumerate(files):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cisfa.errors import PacsError
 from cisfa.events import Progress, Report
 from cisfa.pacs.address import SeriesAddress
+from cisfa.pacs.damage import UNREADABLE, is_cut_off
 from cisfa.pacs.libraries import require_library
 from cisfa.pacs.patience import Patience
 from cisfa.whole_files import reason_of
@@ -91,6 +92,8 @@ def _receive(pacs: "DicomWeb", address: SeriesAddress, folder: Path, expected: i
         if uid in received:
             continue
         path = folder / f"{len(received) + 1:05d}.dcm"
+        if is_cut_off(instance):
+            raise PacsError(_is_damaged(address, "cut off"))
         _write(instance, path, address)
         received[uid] = path
         pacs.say(Progress(_STAGE, min(len(received) / expected, 1.0)))
@@ -116,11 +119,15 @@ def _write(instance: "Dataset", path: Path, address: SeriesAddress) -> None:
             instance.save_as(path, enforce_file_format=True)
     except OSError as error:
         raise PacsError(_cannot_write(path.parent.parent, error)) from error
-    except (ValueError, AttributeError, TypeError, KeyError, NotImplementedError) as error:
-        raise PacsError(
-            f"{address.service.place} sends a file of the series {address.series_uid} that is damaged"
-            f" ({type(error).__name__}). Ask whoever runs the PACS to check it."
-        ) from error
+    except UNREADABLE as error:
+        raise PacsError(_is_damaged(address, type(error).__name__)) from error
+
+
+def _is_damaged(address: SeriesAddress, how: str) -> str:
+    return (
+        f"{address.service.place} sends a file of the series {address.series_uid} that is damaged ({how}). Ask whoever"
+        " runs the PACS to check it."
+    )
 
 
 def _move(received: list[Path], folder: Path) -> tuple[Path, ...]:

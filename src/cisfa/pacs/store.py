@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cisfa.errors import PacsError
 from cisfa.events import Report
 from cisfa.pacs.address import DicomWebService, DimseNode
+from cisfa.pacs.damage import UNREADABLE, is_cut_off
 from cisfa.pacs.libraries import require_library
 from cisfa.pacs.patience import Patience
 from cisfa.whole_files import reason_of
@@ -94,9 +95,12 @@ def read_instance(file: DicomFile) -> "Dataset":
     """Read all of a file.
 
     Raises:
-        PacsError: It cannot be read any more.
+        PacsError: It is damaged, or cannot be read any more.
     """
-    return _read(file.path, is_whole=True)
+    instance = _read(file.path, is_whole=True)
+    if is_cut_off(instance):
+        raise PacsError(_is_damaged(file.path, "cut off"))
+    return instance
 
 
 def _read(path: Path, *, is_whole: bool) -> "Dataset":
@@ -117,7 +121,9 @@ def _read(path: Path, *, is_whole: bool) -> "Dataset":
         raise PacsError(
             f"{path} cannot be read: {reason_of(error)}. Give a file that is there and that you may read."
         ) from error
-    except (ValueError, AttributeError, TypeError, KeyError, EOFError, NotImplementedError) as error:
-        raise PacsError(
-            f"{path} is a damaged DICOM file ({type(error).__name__}). Write or export it again."
-        ) from error
+    except UNREADABLE as error:
+        raise PacsError(_is_damaged(path, type(error).__name__)) from error
+
+
+def _is_damaged(path: Path, how: str) -> str:
+    return f"{path} is a damaged DICOM file ({how}). Write or export it again."

@@ -46,7 +46,7 @@ class WebSession(requests.Session):
         service: Which; nobody else gets to see the credentials.
         credentials: None where there are none.
         patience: How slow an answer may be.
-        heard: Called whenever something of an answer came in; what it raises ends the request.
+        heard: Called whenever something came in or went out; what it raises ends the request.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class WebSession(requests.Session):
         heard: Callable[[], None],
     ) -> None:
         super().__init__()
-        self._service = service
+        self._service, self._heard = service, heard
         self._ca_file = _ca_file()
         self._latest: requests.Response | None = None
         self.auth = _Authorization(credentials)
@@ -70,6 +70,8 @@ class WebSession(requests.Session):
         settings["headers"] = {
             name: value for name, value in (settings.get("headers") or {}).items() if name.lower() != "host"
         }
+        if isinstance(settings.get("data"), Iterator):
+            settings["data"] = self._in_hearing(settings["data"])
         self._let_go()
         self._latest = super().request(method, url, *args, **settings)
         return self._latest
@@ -106,6 +108,12 @@ class WebSession(requests.Session):
         if self._service.is_loopback:  # what stays on this computer passes no proxy
             merged["proxies"] = {}
         return merged
+
+    def _in_hearing(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """What is sent, so that it can be cancelled: the body is not whole then, and a service drops it."""
+        for piece in pieces:
+            self._heard()
+            yield piece
 
     def _let_go(self) -> None:
         """Close an answer that nobody read to its end: dicomweb-client leaves one open when it is a refusal."""

@@ -80,6 +80,8 @@ class Host:
             each.close()
             each.deleteLater()
         QtCore.QCoreApplication.sendPostedEvents(None, QtCore.QEvent.DeferredDelete)
+        if self._application.receivers(QtCore.SIGNAL("startupCompleted()")):  # the next test's modules start anew
+            self._application.startupCompleted.disconnect()
         slicer.util.pip_install = self._pip_install
         sys.modules.pop("SampleData", None)
         slicer_package.remove_module("packaging")
