@@ -89,7 +89,7 @@ def write_label_map(exportable: Exportable, path: Path) -> None:
     inner, matrix = exportable.segmentation.GetSegmentation(), vtk.vtkMatrix4x4()
     exportable.volume.GetIJKToRASMatrix(matrix)
     labels = {place: inner.GetNthSegment(index) for place, index in enumerate(exportable.places, 1)}
-    write_labels(exact_label_voxels(exportable.volume, labels), matrix, path)
+    write_labels(exact_label_voxels(exportable.volume, labels), matrix, path, is_temporary=True)
 
 
 def drawn_of(segment: slicer.vtkSegment) -> Drawn:

@@ -14,6 +14,7 @@ from cisfa_slicer.job import Outcome
 from cisfa_slicer.requirements import missing_requirements, require_installed
 from cisfa_slicer.setting_fields import bind_path_field
 from cisfa_slicer.settings import EXPORT_FOLDER
+from cisfa_slicer.volume_export import SceneError
 from CISFASegmentationLib.dicom_export import require_exportable
 from CISFASegmentationLib.export_fields import ExportFields
 from CISFASegmentationLib.export_run import ExportEnd, ExportRun
@@ -115,10 +116,16 @@ class ExportDialog:
         target = self._fields.target()
         self._require_installed(target)
         node = self.ui.segmentationSelector.currentNode()
-        self._look()
-        if self._problem:
-            return
-        run = self._logic.start_export(node, target, kind=self._fields.kind, external_python=self._external_python())
+        try:
+            run = self._logic.start_export(
+                node, target, kind=self._fields.kind, external_python=self._external_python()
+            )
+        except SceneError:
+            self._look()  # something was changed while the window was open
+            if self._problem:
+                return
+            raise
+        show_segments(self.ui.segmentTable, node, run.exportable)
         run.progress.connect(self._show_progress)
         run.log.connect(self._log)
         run.ended.connect(self._on_end)

@@ -69,6 +69,7 @@ class ExportRun:
     cancellation leaves anything there.
 
     Attributes:
+        exportable: What is exported, from :meth:`start` on.
         progress: Called with each :class:`~cisfa.events.Progress`.
         log: Called with lines for the log.
         ended: Called once, with an :class:`ExportEnd`; processes and temporary files are gone by then.
@@ -83,6 +84,7 @@ class ExportRun:
         Raises:
             InterpreterError: There is no such Python.
         """
+        self.exportable: Exportable | None = None
         self.progress: Signal[[Progress]] = Signal()
         self.log: Signal[[str]] = Signal()
         self.ended: Signal[[ExportEnd]] = Signal()
@@ -109,7 +111,7 @@ class ExportRun:
         """
         file_name = time.strftime("segmentation-%Y%m%d-%H%M%S.dcm")
         request = _Request(exportable, target, make_job_folder(), file_name)
-        self._folder = request.folder
+        self.exportable, self._folder = exportable, request.folder
         series, segments = request.folder / "series.txt", request.folder / "segments.json"
         try:
             write_label_map(exportable, request.labels)

@@ -298,6 +298,21 @@ def test_every_cut_of_a_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
         refusal(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("sound", "damaged", "words"),
+    [
+        (b"1.2.840.10008.1.2.1\0", b"1.2.840.1000\xb3.1.2.1\0", "cannot be decompressed"),
+        (b"\x28\0\x03\1US", b"\x28\0\x03\1S\2", "Pixel Representation is "),
+        (b"\x28\0\x10\0US\2\0\7\0", b"\x28\0\x10\0SS\2\0\xf0\xff", "-16 rows and 9 columns"),
+    ],
+)
+def test_damage_in_single_bytes_of_a_header_is_told(tmp_path: Path, sound: bytes, damaged: bytes, words: str) -> None:
+    path = write_series(tmp_path, small_volume())[3]
+    assert sound in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(sound, damaged))
+    assert words in refusal(tmp_path)
+
+
 def test_noise_in_a_file_is_never_a_traceback(tmp_path: Path) -> None:
     path = write_series(tmp_path, small_volume(slices=3))[1]
     whole, random = path.read_bytes(), np.random.default_rng(3)

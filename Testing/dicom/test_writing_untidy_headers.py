@@ -3,6 +3,8 @@
 import struct
 import warnings
 from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -233,7 +235,8 @@ def test_a_name_that_its_character_set_does_not_hold_is_kept_as_far_as_it_can_be
     case = segmented_series(tmp_path / "series", change=untidy(PatientName="Brand^R®"))
     for path in case.paths:  # in Greek, ® has no letter
         path.write_bytes(path.read_bytes().replace(b"ISO_IR 100", b"ISO_IR 126"))
-    path = write_segmentation(case.label_map, open_series(case.folder), DESCRIBED, tmp_path / "seg.dcm")
+    plain = replace(DESCRIBED, algorithm=replace(ALGORITHM, name="CISFA bundle"))
+    path = write_segmentation(case.label_map, open_series(case.folder), plain, tmp_path / "seg.dcm")
     assert str(pydicom.dcmread(path).PatientName) == "Brand^R\ufffd"
 
 
@@ -254,6 +257,22 @@ def test_long_and_untidy_names_of_organs_become_labels(tmp_path: Path) -> None:
     assert len(items[4].SegmentLabel) == 64
     assert [item.TrackingID for item in items[2:4]] == ["twin 5", "twin 7"]
     assert standard_errors(path) == []
+
+
+def test_where_headers_do_not_say_the_volume_says_where_the_slices_lie(tmp_path: Path) -> None:
+    case = segmented_series(tmp_path / "series", position="oblique")
+    headers = deepcopy(case.series.headers)
+    for header in headers:
+        header.ImagePositionPatient = None
+        header.ImageOrientationPatient = None
+    silent = replace(case.series, headers=headers)
+    said = pydicom.dcmread(write_segmentation(case.label_map, case.series, DESCRIBED, tmp_path / "said.dcm"))
+    path = write_segmentation(case.label_map, silent, DESCRIBED, tmp_path / "silent.dcm")
+    for ours, theirs in zip(
+        pydicom.dcmread(path).PerFrameFunctionalGroupsSequence, said.PerFrameFunctionalGroupsSequence, strict=True
+    ):
+        places = [groups.PlanePositionSequence[0].ImagePositionPatient for groups in (ours, theirs)]
+        np.testing.assert_allclose(*places, atol=1e-6)
 
 
 def test_slices_that_stray_from_an_even_spacing_lie_where_the_volume_has_them(tmp_path: Path) -> None:

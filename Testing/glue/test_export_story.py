@@ -1,7 +1,12 @@
 """A result on its way out of Slicer with the real command, read back with other people's code."""
 
+import base64
+import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import highdicom
 import numpy as np
@@ -14,7 +19,7 @@ from pynetdicom.sop_class import LabelMapSegmentationStorage, SegmentationStorag
 from cisfa_slicer.job import Outcome
 from cisfa_slicer.model_library import ModelLibrary
 from CISFASegmentationLib.export_run import ExportEnd
-from CISFASegmentationLib.export_targets import dimse_target
+from CISFASegmentationLib.export_targets import dicomweb_target, dimse_target
 from CISFASegmentationLib.segmentation_logic import SegmentationLogic
 from dicom_scene import SHAPE, Database, geometry, labels, load_from_dicom, make_result, oriented, paint
 from panel_driving import leftovers
@@ -201,3 +206,48 @@ def test_a_pacs_that_is_not_there_is_explained(host, logic: SegmentationLogic, n
     assert end.outcome is Outcome.FAILED
     assert "127.0.0.1" in end.message
     assert "segmentation-2" not in end.message  # a temporary file's name says nothing to anybody
+
+
+@pytest.fixture
+def web_archive() -> Iterator[tuple[str, list]]:
+    """A DICOMweb server that has nothing, and takes what comes."""
+    received: list[tuple[str, bytes]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked = parse_qs(urlsplit(self.path).query).get("SOPInstanceUID", [""])
+            found = [{"00080018": {"vr": "UI", "Value": asked}}] if received else []
+            self.answer(200, json.dumps(found).encode("ascii"))
+
+        def do_POST(self) -> None:
+            received.append((self.headers["Authorization"], self.rfile.read(int(self.headers["Content-Length"]))))
+            self.answer(200, b"{}")
+
+        def answer(self, code: int, body: bytes) -> None:
+            self.send_response(code)
+            self.send_header("Content-Type", "application/dicom+json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *words: object) -> None:
+            """Nobody reads it."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/dicom-web", received
+        server.shutdown()
+        thread.join()
+
+
+def test_a_pacs_gets_it_over_dicomweb_with_what_the_user_typed(
+    host, logic: SegmentationLogic, node, web_archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CISFA_DICOMWEB_TOKEN", "a token of somebody else's")
+    address, received = web_archive
+    end = run_to_end(host, logic, node, dicomweb_target(address, "anna", "geheim"))
+    assert end.outcome is Outcome.DONE, end.message
+    ((authorization, body),) = received
+    assert authorization == "Basic " + base64.b64encode(b"anna:geheim").decode("ascii")
+    assert b"DICM" in body

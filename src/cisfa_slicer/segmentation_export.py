@@ -84,8 +84,9 @@ def exact_label_voxels(volume: vtkMRMLScalarVolumeNode, segments: Mapping[int, s
         high = [min(own, count - first) for own, count, first in zip(voxels.shape, merged.shape, start, strict=True)]
         inside = tuple(slice(a, max(a, b)) for a, b in zip(low, high, strict=True))
         there = tuple(slice(a + first, max(a, b) + first) for a, b, first in zip(low, high, start, strict=True))
-        mask, region = voxels[inside] == segment.GetLabelValue(), merged[there]
-        beyond = int(np.count_nonzero(voxels == segment.GetLabelValue())) - int(np.count_nonzero(mask))
+        drawn = voxels == segment.GetLabelValue()
+        mask, region = drawn[inside], merged[there]
+        beyond = int(np.count_nonzero(drawn)) - int(np.count_nonzero(mask))
         if beyond:
             raise SceneError(
                 f"{beyond} voxels of {segment.GetName()} lie beyond {volume.GetName()}. Cut them off (Segment Editor,"
@@ -142,13 +143,14 @@ def kept_voxels(segment: slicer.vtkSegment) -> np.ndarray:
     return vtk_to_numpy(scalars).reshape(image.GetDimensions()[::-1])
 
 
-def write_labels(voxels: np.ndarray, ijk_to_ras: vtk.vtkMatrix4x4, path: Path) -> None:
+def write_labels(voxels: np.ndarray, ijk_to_ras: vtk.vtkMatrix4x4, path: Path, *, is_temporary: bool = False) -> None:
     """Write label values as a volume file.
 
     Args:
         voxels: (slice, row, column).
         ijk_to_ras: Where they lie.
         path: Of the file.
+        is_temporary: True for a file that is read once, on this computer: not worth the time for compressing it.
 
     Raises:
         SceneError: It cannot be written.
@@ -161,7 +163,7 @@ def write_labels(voxels: np.ndarray, ijk_to_ras: vtk.vtkMatrix4x4, path: Path) -
     detached.SetIJKToRASMatrix(ijk_to_ras)
     storage = slicer.vtkMRMLVolumeArchetypeStorageNode()
     storage.SetFileName(str(path))
-    storage.SetUseCompression(True)
+    storage.SetUseCompression(not is_temporary)
     if not storage.WriteData(detached):
         raise SceneError(f"{path} cannot be written. Check the free space there.")
 

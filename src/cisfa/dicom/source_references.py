@@ -38,12 +38,14 @@ def refer_to_sources(segmentation: Dataset, series: DicomSeries, indices: list[i
     segmentation.ReferencedSeriesSequence = Sequence([of_series])
     frame_of = {provisional_uid(index): series.frames[index] for index in indices}
     frames_in = Counter(frame.file for frame in series.frames)
+    named: set[int] = set()
     for groups in segmentation.PerFrameFunctionalGroupsSequence:
         for derivation in groups.DerivationImageSequence:
             for source in derivation.SourceImageSequence:
-                frame = frame_of.get(source.ReferencedSOPInstanceUID)
-                if frame is None:  # segments share the items of a slice, so this one has been named already
+                if id(source) in named:  # segments share the items of a slice
                     continue
+                named.add(id(source))
+                frame = frame_of[source.ReferencedSOPInstanceUID]
                 header = series.headers[frame.file]
                 source.ReferencedSOPClassUID = text(header, "SOPClassUID")
                 source.ReferencedSOPInstanceUID = text(header, "SOPInstanceUID")

@@ -25,6 +25,7 @@ TELLING: dict[str, tuple[str, str]] = {
     "ImageType": ("MRImageFrameTypeSequence", "FrameType"),
     "AcquisitionNumber": ("FrameContentSequence", "FrameAcquisitionNumber"),
 }
+_MOST_ROWS = 65535
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +55,14 @@ class FrameHeader:
         """Number of rows and columns.
 
         Raises:
-            VolumeFileError: They are missing, or none.
+            VolumeFileError: They are missing, none, or more than 16 bits count.
         """
         rows, columns = (whole_number(self.image.header, name, self.where, 0) for name in ("Rows", "Columns"))
-        if rows < 1 or columns < 1:
-            raise VolumeFileError(f"{self.where} has {rows} rows and {columns} columns, so no pixels. Export it again.")
+        if not (1 <= rows <= _MOST_ROWS and 1 <= columns <= _MOST_ROWS):
+            raise VolumeFileError(
+                f"{self.where} has {rows} rows and {columns} columns, and DICOM allows 1 to {_MOST_ROWS}. Export it"
+                " again."
+            )
         return rows, columns
 
     @property

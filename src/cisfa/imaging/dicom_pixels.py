@@ -184,7 +184,7 @@ def _bare_file(value: bytes, layout: PixelLayout, syntax: str) -> bytes:
     kind = _SECONDARY_CAPTURE if layout.frames == 1 else several
     instance = "2.25.1"
     meta = _element(0x0002, 0x0001, "OB", b"\0\1") + b"".join(
-        _element(0x0002, number, "UI", uid.encode("ascii"))
+        _element(0x0002, number, "UI", uid.encode("ascii", errors="replace"))
         for number, uid in ((0x0002, kind), (0x0003, instance), (0x0010, syntax), (0x0012, instance))
     )
     numbers = (

@@ -134,7 +134,10 @@ def _malformed(dataset: "Dataset", keyword: str, count: int, where: str) -> str:
 def _raw(dataset: "Dataset", keyword: str) -> str:
     from pydicom.datadict import tag_for_keyword
 
-    value: Any = dataset.get_item(tag_for_keyword(keyword) or 0).value
+    try:
+        value: Any = dataset.get_item(tag_for_keyword(keyword) or 0).value
+    except Exception:  # of a kind (VR) that there is not: nobody knows where its value begins
+        return "of no known kind"
     if isinstance(value, bytes):
         return value.decode("latin-1").strip(" \0")
     return str(value) if isinstance(value, str) or not hasattr(value, "__iter__") else "\\".join(map(str, value))

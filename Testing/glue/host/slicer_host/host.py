@@ -67,6 +67,8 @@ class Host:
         self._application.is_testing = False
         self._main_window = make_main_window(self._select_module)
         self.dialogs.clear()
+        self.samples.clear()
+        self.pip_asked.clear()
         special_members.opened_urls.clear()
         slot_errors.take()
         self._pip_install, slicer.util.pip_install = slicer.util.pip_install, self._take_pip
