@@ -20,7 +20,8 @@ from CISFATrainingLib.dicom_section import DicomSection
 from CISFATrainingLib.file_drop import FileDrop
 from CISFATrainingLib.scene_cases import Pair, SceneCaseError, pairs_in_scene, write_case
 
-_VOLUMES = "Volumes (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd dataset.json)"
+# files of a DICOM series have any suffix or none
+_VOLUMES = "Volumes (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.dcm dataset.json);;All files (*)"
 _LISTS = "Lists of cases (*.json)"
 
 

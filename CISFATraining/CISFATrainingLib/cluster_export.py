@@ -111,7 +111,12 @@ def _renamed(cases: CaseList, folder: Path) -> tuple[CaseList, list[tuple[Path, 
         if path is None:
             return None
         suffix = suffix_of(path)
-        if suffix is None or suffix in _IN_TWO_FILES:
+        if suffix is None:
+            raise ClusterExportError(
+                f"{path} is a DICOM series, whose files name the patient. Load it and add it from the scene, or save it"
+                " as .nrrd and add that."
+            )
+        if suffix in _IN_TWO_FILES:
             raise ClusterExportError(f"{path} keeps its voxels in a second file. Save it as .nrrd, and add it again.")
         target = folder / "cases" / f"{name}{suffix}"
         copies.append((path, target))

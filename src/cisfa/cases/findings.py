@@ -6,6 +6,7 @@ from cisfa.cases.case_folder import some_of
 from cisfa.cases.case_list import CaseList, ListedCase
 from cisfa.cases.check_report import CaseFacts, Domain, Estimate, Finding
 from cisfa.cases.label_findings import few_label_problems, label_problems
+from cisfa.cases.patient_keys import NamedKeys, patients_in_both
 from cisfa.cases.volume_findings import volume_problems
 from cisfa.config import TrainingConfig
 
@@ -106,14 +107,13 @@ def _without_label_map(cases: CaseList) -> Iterator[Finding]:
 def _same_patients(cases: CaseList, facts: Sequence[CaseFacts]) -> Iterator[Finding]:
     """By what the list says of patients, and by what is found in DICOM series."""
 
-    def by_key(listed: Sequence[ListedCase], domain: Domain) -> dict[str, str]:
-        found = [(one.name, one.patient_keys) for one in facts if one.domain == domain]
-        found += [(case.name, case.patient_keys) for case in listed]
-        return {key: name for name, keys in found for key in keys}
+    def keys(listed: Sequence[ListedCase], domain: Domain) -> list[NamedKeys]:
+        told = {one.name: set(one.patient_keys) for one in facts if one.domain == domain}
+        for case in listed:
+            told.setdefault(case.name, set()).update(case.patient_keys)
+        return [(name, sorted(of_one)) for name, of_one in told.items()]
 
-    sources, targets = by_key(cases.source, "source"), by_key(cases.target, "target")
-    pairs = dict.fromkeys((sources[key], target) for key, target in targets.items() if key in sources)
-    for source, target in pairs:
+    for source, target in patients_in_both(keys(cases.source, "source"), keys(cases.target, "target")):
         yield Finding(
             "error",
             f"The source case {source} and the target case {target} are of one patient, which would flatter the scores."

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from cisfa.cases.case_folder import CaseFiles, some_of
 from cisfa.cases.case_list import CaseList, ListedCase
+from cisfa.cases.patient_keys import patients_in_both
 from cisfa.errors import CaseError
 
 
@@ -72,14 +73,12 @@ def require_different_patients_by_keys(cases: CaseList) -> None:
     Raises:
         CaseError: As said.
     """
-    sources = _by_key(cases.source)
-    for key, target in _by_key(cases.target).items():
-        if key in sources:
-            raise CaseError(
-                f"The source case {sources[key]} and the target case {target} are of one patient, which would flatter"
-                " the scores. Remove one of them."
-            )
-
-
-def _by_key(cases: Iterable[ListedCase]) -> dict[str, str]:
-    return {key: case.name for case in cases for key in case.patient_keys}
+    both = patients_in_both(
+        *([(case.name, case.patient_keys) for case in side] for side in (cases.source, cases.target))
+    )
+    if both:
+        source, target = both[0]
+        raise CaseError(
+            f"The source case {source} and the target case {target} are of one patient, which would flatter the scores."
+            " Remove one of them."
+        )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cisfa.cases.case_folder import CaseFiles
+from cisfa.cases.patient_keys import patients_in_both
 from cisfa.config import Modality, PreprocessingConfig
 from cisfa.errors import CaseError
 from cisfa.imaging.dicom_modality import modality_of
@@ -181,14 +182,16 @@ def require_different_patients_by_series(
     Raises:
         CaseError: As said.
     """
-    known = {key: case for case, keys in zip(source_cases, source.patient_keys, strict=False) for key in keys}
-    for case, keys in zip(target_cases, target.patient_keys, strict=False):
-        same = next((known[key] for key in keys if key in known), None)
-        if same is not None:
-            raise CaseError(
-                f"The source case {same.name} and the target case {case.name} are of one patient, as their DICOM series"
-                " say (PatientID, study or frame of reference), which would flatter the scores. Remove one of them."
-            )
+    both = patients_in_both(
+        zip((case.name for case in source_cases), source.patient_keys, strict=False),
+        zip((case.name for case in target_cases), target.patient_keys, strict=False),
+    )
+    if both:
+        of_source, of_target = both[0]
+        raise CaseError(
+            f"The source case {of_source} and the target case {of_target} are of one patient, as their DICOM series say"
+            " (PatientID, study or frame of reference), which would flatter the scores. Remove one of them."
+        )
 
 
 def _require_modality(settled: Modality, volume: Volume, *, path: Path) -> None:
