@@ -15,7 +15,7 @@ _SCHEMES = {
 }
 _LONGEST_TITLE = 16
 # what an address can hold
-_TITLE = re.compile(r"[A-Za-z0-9_.$!*'()~-]+")
+_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]+")
 _HIGHEST_PORT = 65535
 
 
@@ -121,7 +121,7 @@ def dimse_target(host: str, port: int, called: str, calling: str = "") -> NodeTa
     if not 1 <= port <= _HIGHEST_PORT:
         raise TargetError(f"The port {port} is not between 1 and {_HIGHEST_PORT}. DICOM's own are 104 and 11112.")
     _require_title(called, "called")
-    address = f"dimse://{f'[{host}]' if ':' in host else host}:{port}/{called.strip()}"
+    address = f"dimse://{f'[{host}]' if ':' in host else host}:{port}/{quote(called.strip(), safe='')}"
     if calling.strip():
         _require_title(calling, "calling")
         address += f"?calling={quote(calling.strip(), safe='')}"
@@ -149,6 +149,6 @@ def target_of(target: Target | Path | str) -> Target:
 def _require_title(title: str, which: str) -> None:
     if not _TITLE.fullmatch(title.strip()) or len(title.strip()) > _LONGEST_TITLE:
         raise TargetError(
-            f"The {which} AE title is {title.strip()!r}. It must have 1 to {_LONGEST_TITLE} letters, digits, dots,"
-            " lines or hyphens; ask whoever runs the PACS."
+            f"The {which} AE title is {title.strip()!r}. It must have 1 to {_LONGEST_TITLE} plain characters and"
+            " no backslash; ask whoever runs the PACS."
         )

@@ -38,6 +38,7 @@ def test_a_series_has_an_address(text: str, root: str) -> None:
         ("dicomweb+http://127.0.0.1:8042/rs", DicomWebService("http://127.0.0.1:8042/rs")),
         ("dicomweb://pacs.example.org/rs/studies/1.2", DicomWebService("https://pacs.example.org/rs")),
         ("dimse://pacs.example.org:104/ARCHIVE", DimseNode("pacs.example.org", 104, "ARCHIVE", "CISFA")),
+        ("dimse://a:1/THE%20PACS", DimseNode("a", 1, "THE PACS", "CISFA")),
         ("dimse://10.0.0.7:11112/ARCHIVE?calling=STATION_2", DimseNode("10.0.0.7", 11112, "ARCHIVE", "STATION_2")),
     ],
 )

@@ -83,7 +83,7 @@ def test_what_is_typed_comes_before_a_token_of_the_environment_and_is_shown_to_n
         (("a", 104, ""), "called AE title is ''"),
         (("a", 104, "A" * 17), "called AE title"),
         (("a", 104, "A\\B"), "called AE title"),
-        (("a", 104, "A", "B C"), "calling AE title is 'B C'"),
+        (("a", 104, "A", "B\\C"), "calling AE title is"),
     ],
 )
 def test_an_incomplete_node_is_explained(fields: tuple, complaint: str) -> None:

@@ -2,12 +2,12 @@
 
 ``dicomweb://HOST[:PORT]/PATH`` is a DICOMweb service over https, ``dicomweb+http://...`` one without TLS; with
 ``/studies/UID/series/UID`` behind it, one of its series. ``dimse://HOST:PORT/CALLED_AET[?calling=AET]`` is a node that
-takes files by C-STORE. Free of all that is heavy.
+takes files by C-STORE; a blank in a title is ``%20``. Free of all that is heavy.
 """
 
 import re
 from dataclasses import dataclass
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from cisfa.errors import PacsError
 
@@ -162,7 +162,7 @@ def _service(parsed: SplitResult, root: str) -> DicomWebService:
 
 
 def _node(parsed: SplitResult) -> DimseNode:
-    called, words = parsed.path.removeprefix("/"), parse_qsl(parsed.query, keep_blank_values=True)
+    called, words = unquote(parsed.path.removeprefix("/")), parse_qsl(parsed.query, keep_blank_values=True)
     if parsed.port is None or not called or parsed.fragment or [name for name, _ in words] not in ([], ["calling"]):
         raise PacsError(
             f"{_shown(parsed)} is no address of a DICOM node. Give dimse://HOST:PORT/CALLED_AET, and behind it"
