@@ -308,11 +308,13 @@ def test_two_processes_train_as_one_does(two: Any, name: str) -> None:
 @pytest.mark.parametrize("name", IN_FLOAT32)
 def test_in_float32_they_differ_by_rounding_alone(two: Any, name: str) -> None:
     alone = train_steps(recipe(name), Alone(CPU))
+    # Adam makes as large a step of a rounding error as of any gradient, where the true one is zero, so that rounding,
+    # another one on each kind of processor, grows tenfold with every step; later ones are compared in float64 above
+    tolerances = (1e-5, 2e-3, 2e-2)
     for found in two[0]:
         torch.testing.assert_close(found[name]["losses"][0], alone["losses"][0], rtol=1e-4, atol=1e-6)
-        for ours, theirs in zip(found[name]["losses"], alone["losses"], strict=True):
-            # Adam makes as large a step of a rounding error as of any gradient, where the true one is zero
-            torch.testing.assert_close(losses_in(ours), losses_in(theirs), rtol=0.02, atol=1e-3)
+        for ours, theirs, rtol in zip(found[name]["losses"], alone["losses"], tolerances, strict=False):
+            torch.testing.assert_close(losses_in(ours), losses_in(theirs), rtol=rtol, atol=rtol / 20)
     ours, theirs = (one[name]["weights"] for one in two[0])
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 

@@ -95,7 +95,12 @@ def _associate(node: DimseNode, contexts: list[PresentationContext], patience: P
     entity = AE(ae_title=node.calling)
     entity.connection_timeout = patience.connect_s
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = patience.read_s
+    started = time.monotonic()
     association = entity.associate(node.host, node.port, contexts, ae_title=node.called)
+    is_unclear = not (association.is_established or association.is_rejected)
+    if is_unclear and time.monotonic() - started < patience.read_s / 2:
+        # on a busy computer pynetdicom can see the end of a connection before the rejection that came before it
+        association = entity.associate(node.host, node.port, contexts, ae_title=node.called)
     if association.is_established:
         return association
     if association.is_rejected:
