@@ -1,6 +1,7 @@
 """The whole way, as a user goes it: a series in, a segmentation, a real PACS, and back; in real child processes."""
 
 import io
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -198,3 +199,15 @@ def test_label_maps_keep_the_frame_of_reference_of_their_series(
     assert main([str(word) for word in words]) == USER_CAN_MEND
     assert "frame of reference" in capsys.readouterr().err
     assert not (tmp_path / "wrong.dcm").exists()
+
+
+def test_a_report_on_a_series_shows_its_slices(series: Path, segmented: tuple[Path, Path], tmp_path: Path) -> None:
+    for name, files in (("images", [series]), ("predictions", [segmented[0]]), ("labels", [segmented[0]])):
+        (tmp_path / name).mkdir()
+        for file in files:
+            target = tmp_path / name / ("case" if file.is_dir() else "case.nrrd")
+            shutil.copytree(file, target) if file.is_dir() else shutil.copy(file, target)
+    words = ["evaluate", "--predictions", str(tmp_path / "predictions"), "--labels", str(tmp_path / "labels")]
+    words += ["--images", str(tmp_path / "images"), "--bundle", str(BUNDLE), "--output", str(tmp_path / "report")]
+    assert main(words) == 0
+    assert list((tmp_path / "report").glob("*.png"))

@@ -9,7 +9,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from cisfa.dicom.segment_list import DescribedSegment, SegmentList, segments_of_bundle
-from cisfa.dicom.segmentation_object import Kind, write_segmentation
+from cisfa.dicom.segmentation_object import Kind, make_segmentation, write_segmentation
 from cisfa.imaging.dicom_series import open_series
 from cisfa.imaging.organs import parse_organs
 from cisfa.imaging.volume import LabelMap, Volume
@@ -321,3 +321,15 @@ def test_whatever_differs_makes_another_object(tmp_path: Path) -> None:
         {each.SegmentSequence[-1].TrackingUID for each in made},
     ):
         assert len(uids) == len(exports)
+
+
+def test_another_patient_with_the_same_images_is_another_object(tmp_path: Path) -> None:
+    case = segmented_series(tmp_path / "series")
+    before = make_segmentation(case.label_map, case.series, DESCRIBED)
+    for path in case.paths:
+        header = pydicom.dcmread(path)
+        header.PatientID = "PH-0043"
+        header.save_as(path)
+    after = make_segmentation(case.label_map, open_series(case.folder), DESCRIBED)
+    assert before.SOPInstanceUID != after.SOPInstanceUID
+    assert before.SeriesInstanceUID != after.SeriesInstanceUID

@@ -238,11 +238,16 @@ def test_what_is_written_to_standard_input_does_not_cancel() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send this signal to one process alone")
-def test_an_interrupt_cancels_a_job_in_order() -> None:
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_an_interrupt_or_a_closed_terminal_cancels_a_job_in_order(name: str) -> None:
     import signal
 
+    if name == "SIGHUP":  # which the tests may have been told not to mind, with nohup
+        before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     with start_job() as job:
-        job.send_signal(signal.SIGINT)
+        if name == "SIGHUP":
+            signal.signal(signal.SIGHUP, before)
+        job.send_signal(getattr(signal, name))
         said, complaint = job.communicate(timeout=20)
     assert job.returncode == 3
     assert Notice("saved") in [from_json_line(line) for line in said.splitlines()]

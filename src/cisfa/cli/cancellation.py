@@ -48,7 +48,7 @@ class Cancellation:
 
     @contextmanager
     def listening_to_signals(self) -> Iterator[None]:
-        """Let the first Ctrl-C, terminate or Ctrl-Break request a stop; a second one interrupts at once.
+        """Let the first Ctrl-C, terminate, Ctrl-Break or hang-up request a stop; a second one interrupts at once.
 
         Outside of the main thread nothing is installed, since Python allows handlers only there.
         """
@@ -58,6 +58,8 @@ class Cancellation:
         numbers = [signal.SIGINT, signal.SIGTERM]
         if sys.platform == "win32":
             numbers.append(signal.SIGBREAK)
+        elif signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # a closed terminal, unless nohup says not to mind
+            numbers.append(signal.SIGHUP)
         before = {number: signal.signal(number, self._on_signal) for number in numbers}
         try:
             yield

@@ -1,6 +1,7 @@
 """``cisfa export-seg``: a label map and the series it was made from in, a DICOM segmentation out."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,9 +87,9 @@ def _require_usable(output: Path, *, overwrite: bool) -> None:
 
     if output.suffix.lower() != _SUFFIX:
         raise ExportError(f"--output {output}: name a file that ends in {_SUFFIX}, such as {output.stem}{_SUFFIX}.")
-    if output.is_dir():
+    if os.path.isdir(output):  # noqa: PTH112 - unlike Path.is_dir, it never raises
         raise ExportError(f"{output} is a folder. Choose another output.")
-    if (output.exists() or output.is_symlink()) and not overwrite:
+    if os.path.lexists(output) and not overwrite:
         raise ExportError(f"{output} exists already. Pass --overwrite to replace it, or choose another output.")
 
 
@@ -128,6 +129,8 @@ def _listed_files(path: Path) -> list[Path]:
             f"{path} is no list of the series' files: {reason_of(error)}. It must be UTF-8 text with one path a line."
         ) from error
     files = [Path(line.strip()) for line in lines if line.strip()]
+    if any("\0" in str(file) for file in files):
+        raise ExportError(f"{path} is no list of the series' files: it holds a NUL. It must be UTF-8 text.")
     if not files:
         raise ExportError(f"{path} lists no files. It must be UTF-8 text with one path a line.")
     return files
@@ -136,5 +139,10 @@ def _listed_files(path: Path) -> list[Path]:
 def _require_no_source(output: Path, series: "DicomSeries") -> None:
     from cisfa.errors import ExportError
 
-    if output.exists() and any(file.exists() and file.samefile(output) for file in series.files):
+    if os.path.exists(output) and any(file.exists() and file.samefile(output) for file in series.files):  # noqa: PTH110
         raise ExportError(f"{output} is an image of the series itself. Choose another output.")
+    folder = output.parent.resolve()
+    if any(file.parent.resolve() == folder for file in series.files):
+        raise ExportError(
+            f"{output} would lie among the files of the series. Choose an output outside of {output.parent}."
+        )

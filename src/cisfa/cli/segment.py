@@ -1,9 +1,9 @@
 """``cisfa segment``: volumes and a bundle in, label maps out, and DICOM segmentations where they are wanted."""
 
 import argparse
+import os
 import re
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
         raise ConfigError(f"--batch-size is {arguments.batch_size}; it must be at least 1.")
     roi = parse_roi(arguments.roi) if arguments.roi else None
     with ExitStack() as temporary:
-        plan = _plan(arguments, temporary)
+        plan = _plan(arguments, temporary, report)
         bundle, export = _open(arguments, is_exported=bool(plan.segmentations))
         # torch takes seconds to import, so what can go wrong without it has been looked at before
         report(Progress(_LOADING, 0.0))
@@ -123,34 +123,29 @@ def _open(arguments: argparse.Namespace, *, is_exported: bool) -> "tuple[Bundle,
     return bundle, Export(described, arguments.kind)
 
 
-def _plan(arguments: argparse.Namespace, temporary: ExitStack) -> "Plan":
+def _plan(arguments: argparse.Namespace, temporary: ExitStack, report: Report) -> "Plan":
     """What will be read and written; temporary folders last as long as ``temporary``.
 
     Raises:
-        CisfaError: Inputs or outputs make no sense, or an output cannot be written.
+        CisfaError: Inputs or outputs make no sense, an output cannot be written, or a PACS cannot be used.
     """
     from cisfa.cli.segment_plan import find_volumes, plan_label_maps, plan_organ_reports, plan_segmentations
     from cisfa.cli.segment_work import Plan
+    from cisfa.cli.temporary_folder import temporary_folder
     from cisfa.errors import ConfigError
 
     addresses, paths = _sorted_inputs(arguments.inputs)
-    store = _store_address(arguments.store)
     volumes = find_volumes(paths)
-    remote: dict[Path, SeriesAddress] = {}
-    if addresses:
-        fetched = Path(
-            temporary.enter_context(tempfile.TemporaryDirectory(prefix="cisfa-", ignore_cleanup_errors=True))
-        )
-        remote = {fetched / address.series_uid: address for address in addresses}
-        volumes |= {place: address.series_uid for place, address in remote.items()}
-    stores: dict[Path, DicomWebService | DimseNode] = {}
-    if arguments.store != _NOWHERE:
-        stores = {place: store or remote[place].service for place in volumes if store or place in remote}
+    _require_there(volumes)
+    folder = temporary.enter_context(temporary_folder(report)) if addresses or arguments.output is None else Path()
+    remote = {folder / f"series {number}": address for number, address in enumerate(addresses, 1)}
+    volumes |= {place: address.series_uid for place, address in remote.items()}
+    stores = _stores(arguments.store, volumes, remote)
     output = arguments.output
     if output is None:
         if len(stores) < len(volumes) or arguments.report:
             raise ConfigError("--output is missing. Say where the label maps go: --output FILE_OR_DIR.")
-        output = _temporary_folder(temporary)
+        output = folder / "results"
     label_maps = plan_label_maps(volumes, output, overwrite=arguments.overwrite)
     organ_reports: dict[Path, Path] = {}
     if arguments.report:
@@ -159,22 +154,67 @@ def _plan(arguments: argparse.Namespace, temporary: ExitStack) -> "Plan":
         )
     exported = {place: target for place, target in label_maps.items() if arguments.dicom_seg or place in stores}
     segmentations = plan_segmentations(exported, overwrite=arguments.overwrite)
+    _require_usable_pacs(remote.values(), stores.values())
     return Plan(label_maps, organ_reports, segmentations, remote, stores, are_kept=arguments.output is not None)
 
 
-def _temporary_folder(temporary: ExitStack) -> Path:
-    return Path(temporary.enter_context(tempfile.TemporaryDirectory(prefix="cisfa-", ignore_cleanup_errors=True)))
-
-
 def _sorted_inputs(inputs: Sequence[str]) -> "tuple[list[SeriesAddress], list[Path]]":
-    """Series in a PACS, and what lies on this computer."""
-    from cisfa.pacs.address import is_dicomweb_address, parse_series_address
+    """Series in a PACS, and what lies on this computer.
 
-    addresses = [parse_series_address(text) for text in inputs if is_dicomweb_address(text)]
-    return list(dict.fromkeys(addresses)), [Path(text) for text in inputs if not is_dicomweb_address(text)]
+    Raises:
+        ConfigError: An input is empty, as an unset variable of a shell is: it must not mean the current folder.
+        PacsError: An address is none of a series.
+    """
+    from cisfa.errors import ConfigError
+    from cisfa.pacs.address import looks_like_address, parse_series_address
+
+    if not all(text.strip() for text in inputs):
+        raise ConfigError("An input is empty. Name a volume, a folder, or a series in a PACS.")
+    addresses = [parse_series_address(text) for text in inputs if looks_like_address(text)]
+    return list(dict.fromkeys(addresses)), [Path(text) for text in inputs if not looks_like_address(text)]
 
 
-def _store_address(text: str | None) -> "DicomWebService | DimseNode | None":
+def _require_there(volumes: Mapping[Path, str]) -> None:
+    """Of several volumes the others are segmented; the only one is missed before torch is loaded."""
+    from cisfa.errors import VolumeFileError
+
+    if len(volumes) == 1 and not os.path.exists(next(iter(volumes))):  # noqa: PTH110 - unlike Path.exists, never raises
+        raise VolumeFileError(f"{next(iter(volumes))} does not exist.")
+
+
+def _stores(
+    store: str | None, volumes: Mapping[Path, str], remote: "Mapping[Path, SeriesAddress]"
+) -> "dict[Path, DicomWebService | DimseNode]":
+    """Where each volume's DICOM segmentation is sent."""
     from cisfa.pacs.address import parse_target
 
-    return None if text in (None, _NOWHERE) else parse_target(text)
+    if store == _NOWHERE:
+        return {}
+    if store is None:
+        return {place: address.service for place, address in remote.items()}
+    return dict.fromkeys(volumes, parse_target(store))
+
+
+def _require_usable_pacs(
+    addresses: "Iterable[SeriesAddress]", targets: "Iterable[DicomWebService | DimseNode]"
+) -> None:
+    """Raise before minutes of work what would be found out after them.
+
+    Raises:
+        PacsError: A PACS cannot be reached or used.
+    """
+    from cisfa.pacs.address import DicomWebService
+
+    read_from, sent_to = list(addresses), list(dict.fromkeys(targets))
+    if not read_from and not sent_to:
+        return
+    from cisfa.pacs.credentials import require_credentials_for_one
+    from cisfa.pacs.fetch import require_fetchable
+    from cisfa.pacs.store import require_storable
+
+    services = [address.service for address in read_from]
+    require_credentials_for_one([*services, *(one for one in sent_to if isinstance(one, DicomWebService))])
+    for address in read_from:
+        require_fetchable(address)
+    for target in sent_to:
+        require_storable(target)

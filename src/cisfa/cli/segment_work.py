@@ -1,5 +1,6 @@
 """The work of ``cisfa segment``: one volume after the other, read, segmented, measured, written, stored."""
 
+import shlex
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -108,22 +109,17 @@ class Work:
 
         written, failed = [], []
         for place in plan.label_maps:
-            name = plan.name_of(place)
             try:
-                with self._fetched(place, plan):
-                    result = self._segment(place, plan)
+                written += self._make(place, plan)
             except Cancelled:
                 raise
             except CisfaError as error:
+                # a fetched series has no place that the user knows
+                message = str(error).replace(str(place), plan.name_of(place))
                 if len(plan.label_maps) == 1:
-                    raise
-                failed.append(name)
-                self.report(Notice(f"{name} is left out: {error}"))
-                continue
-            files = self._write(result, place, plan)
-            written += files if plan.are_kept else []
-            if not self._is_stored(place, plan):
-                failed.append(name)
+                    raise type(error)(message) from error
+                failed.append(plan.name_of(place))
+                self.report(Notice(f"{plan.name_of(place)} is left out: {message}"))
         if failed:
             wanted = "segmented and stored" if plan.stores else "segmented"
             raise VolumeFileError(
@@ -131,6 +127,14 @@ class Work:
                 f" {', '.join(failed)}. {plan.rest_in_words(len(plan.label_maps) - len(failed))}"
             )
         self.report(Finished(tuple(written)))
+
+    def _make(self, place: Path, plan: Plan) -> list[str]:
+        """All that is wanted of a volume; the files that stay."""
+        with self._fetched(place, plan):
+            result = self._segment(place, plan)
+        files = self._write(result, place, plan)
+        self._store(place, plan)
+        return files if plan.are_kept else []
 
     @contextmanager
     def _fetched(self, place: Path, plan: Plan) -> Iterator[None]:
@@ -186,27 +190,29 @@ class Work:
             files.append(str(target))
         return files
 
-    def _is_stored(self, place: Path, plan: Plan) -> bool:
-        """Send a volume's DICOM segmentation, where that is wanted; False when it failed and others are to follow.
+    def _store(self, place: Path, plan: Plan) -> None:
+        """Send a volume's DICOM segmentation, where that is wanted.
 
         Raises:
-            PacsError: It failed, and it was the only one.
+            PacsError: It failed; the message says how to repeat it without the work before.
         """
         from cisfa.errors import PacsError
 
         target = plan.stores.get(place)
         if target is None:
-            return True
+            return
         from cisfa.pacs.store import store_instances
 
+        file = plan.segmentations[place]
         try:
-            store_instances([plan.segmentations[place]], target, self.report)
+            store_instances([file], target, self.report)
         except PacsError as error:
-            if len(plan.label_maps) == 1:
+            if not plan.are_kept:
                 raise
-            self.report(Notice(f"The result of {plan.name_of(place)} is not stored: {error}"))
-            return False
-        return True
+            raise PacsError(
+                f"{error} The result is kept; send it again with: cisfa send {shlex.quote(str(file))} --to"
+                f" {target.address}"
+            ) from error
 
 
 def _read(place: Path, *, is_exported: bool) -> "tuple[Volume, DicomSeries | None]":

@@ -94,7 +94,7 @@ def read_segment_list(path: Path) -> SegmentList:
         values = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ExportError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ExportError(f"{path} is not JSON ({error}).") from error
     if not isinstance(values, dict) or values.pop("schema", None) != SCHEMA:
         raise ExportError(f"{path} is no list of segments of schema {SCHEMA}. Export again with this version.")

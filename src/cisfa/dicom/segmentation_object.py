@@ -31,6 +31,7 @@ KINDS: tuple[Kind, ...] = ("binary", "labelmap")
 _MANUFACTURER, _MODEL = "SlicerCISFA", "CISFA"
 _DESCRIPTION = "Segmentation: "
 _CONTENT_LABEL = "SEGMENTATION"
+_BELONGS_TO = ("PatientID", "PatientName", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
 # series of a segmentation stand behind the scanner's own
 _SERIES_NUMBER_OFFSET, _HIGHEST_SERIES_NUMBER = 1000, 2**31 - 1
 
@@ -88,16 +89,16 @@ def make_segmentation(
     empty altogether gives one empty frame (of each segment, where they have frames of their own), since DICOM knows no
     image without a frame.
 
-    The UIDs of the object, its series and what is tracked follow from the images, voxels, segments, bundle, kind and
-    version of CISFA: the same export twice gives one object, of which a PACS keeps one copy, and whatever differs gives
-    another one. Only the dates of creation differ between two that are the same.
+    The UIDs of the object, its series and what is tracked follow from the patient, images, voxels, segments, bundle,
+    kind and version of CISFA: the same export twice gives one object, of which a PACS keeps one copy, and whatever
+    differs gives another one. Only the dates of creation differ between two that are the same.
 
     Args:
         label_map: Lies on the series' grid; its axes may run in another order or direction.
         series: That was segmented.
         described: What the values of the label map mean.
         kind: "binary", which every reader knows: frames of single bits for each segment, whose numbers run from 1;
-            "labelmap", of the standard since 2024: frames of labels, compressed (JPEG-LS), numbers as in the label map.
+            "labelmap", of the standard since 2024: frames of labels, compressed (RLE), numbers as in the label map.
 
     Returns:
         The data set with its file meta information, ready to be saved.
@@ -185,7 +186,9 @@ class _Making:
     def _uids(self, voxels: NDArray[Any], filled: list[int]) -> UidSource:
         headers = self._series.headers
         images = [f"{text(headers[frame.file], 'SOPInstanceUID')} {frame.number}" for frame in self._series.frames]
-        uids = UidSource([cisfa.__version__, self._kind, *images, repr(astuple(self._described))])
+        # one who anonymises may leave the images' UIDs as they are, but not whose they are
+        whose = [text(headers[0], keyword) for keyword in _BELONGS_TO]
+        uids = UidSource([cisfa.__version__, self._kind, *whose, *images, repr(astuple(self._described))])
         uids.feed_voxels(voxels, filled, dtype=self._dtype)
         return uids
 

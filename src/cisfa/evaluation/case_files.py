@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cisfa.errors import CaseError
+from cisfa.imaging.dicom_places import holds_dicom
 from cisfa.imaging.organs import Organ, organs_of_dataset_json
 from cisfa.imaging.volume_names import SUFFIXES, stem_of, suffix_of
 
@@ -30,6 +31,8 @@ class Matched:
 def volumes_in(folder: Path) -> dict[str, Path]:
     """The volumes of a folder by the name without suffix, in the order of their names; hidden files are passed over.
 
+    A folder with a DICOM series is a volume under its whole name.
+
     Raises:
         CaseError: The folder is missing or holds no volume, or two files differ by their suffix alone.
     """
@@ -37,9 +40,10 @@ def volumes_in(folder: Path) -> dict[str, Path]:
         raise CaseError(f"{folder} is no folder. Give the folder that holds one file per case.")
     volumes: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or suffix_of(path) is None or path.is_dir():
+        is_series = path.is_dir() and holds_dicom(path)
+        if path.name.startswith(".") or (not is_series and (suffix_of(path) is None or path.is_dir())):
             continue
-        twin = volumes.setdefault(stem_of(path), path)
+        twin = volumes.setdefault(path.name if is_series else stem_of(path), path)
         if twin != path:
             raise CaseError(f"{folder} holds {twin.name} and {path.name}: one case, two files. Remove one of them.")
     if not volumes:

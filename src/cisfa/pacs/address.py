@@ -7,7 +7,7 @@ takes files by C-STORE; a blank in a title is ``%20``. Free of all that is heavy
 
 import re
 from dataclasses import dataclass
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from cisfa.errors import PacsError
 
@@ -31,6 +31,12 @@ class DicomWebService:
     """
 
     root: str
+
+    @property
+    def address(self) -> str:
+        """As a command line has it."""
+        scheme, _, rest = self.root.partition("://")
+        return f"{'dicomweb' if scheme == 'https' else 'dicomweb+http'}://{rest}"
 
     @property
     def place(self) -> str:
@@ -78,6 +84,13 @@ class DimseNode:
     port: int
     called: str
     calling: str = _OWN_AE_TITLE
+
+    @property
+    def address(self) -> str:
+        """As a command line has it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        behind = "" if self.calling == _OWN_AE_TITLE else f"?calling={quote(self.calling, safe='')}"
+        return f"dimse://{host}:{self.port}/{quote(self.called, safe='')}{behind}"
 
     @property
     def place(self) -> str:
