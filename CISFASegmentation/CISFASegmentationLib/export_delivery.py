@@ -4,13 +4,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import slicer
 from slicer.i18n import tr as _
 
 from cisfa.whole_files import write_whole
 from CISFASegmentationLib.dicom_export import ExportRefusedError, dicom_database
 
-_INSTANCE, _DESCRIPTION = "0008,0018", "0008,103E"
+_INSTANCE, _DESCRIPTION = "SOPInstanceUID", "SeriesDescription"
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def put_into_database(file: Path) -> Delivered:
     from DICOMLib import DICOMUtils
 
     database = dicom_database()
-    description, instance = series_description(file), str(database.fileValue(str(file), _INSTANCE) or "")
+    description, instance = series_description(file), _value(file, _INSTANCE)
     DICOMUtils.importDicom(str(file.parent), database, copyFiles=True)
     kept = str(database.fileForInstance(instance) or "") if instance else ""
     if not kept or not Path(kept).is_file() or Path(kept) == file:
@@ -87,6 +86,15 @@ def put_into_database(file: Path) -> Delivered:
 
 
 def series_description(file: Path) -> str:
-    """Series Description of a DICOM file, as Slicer's database reads it; empty when nobody can say."""
-    database = getattr(slicer, "dicomDatabase", None)
-    return "" if database is None else str(database.fileValue(str(file), _DESCRIPTION) or "")
+    """Series Description of a DICOM file; empty when nobody can say."""
+    return _value(file, _DESCRIPTION)
+
+
+def _value(file: Path, keyword: str) -> str:
+    """Slicer's database tells nothing of a file that it does not hold; pydicom is among Slicer's own packages."""
+    try:
+        from pydicom import dcmread
+
+        return str(dcmread(file, stop_before_pixels=True, specific_tags=[keyword]).get(keyword) or "")
+    except Exception:  # whatever pydicom, of whatever version, has against a file
+        return ""

@@ -23,7 +23,7 @@ from CISFASegmentationLib.segment_table import show_segments
 from CISFASegmentationLib.segmentation_logic import SegmentationLogic, requirements_file
 
 _FILE = Path(__file__).parents[1] / "Resources" / "UI" / "CISFASegmentationExport.ui"
-_WIDTH, _HEIGHT = 640, 620
+_WIDTH, _HEIGHT = 640, 560
 
 
 class ExportDialog:

@@ -150,6 +150,32 @@ def refuse(code: int, body: bytes = b"", content_type: str = "text/plain") -> Fa
     return fault
 
 
+def refuse_in_raw_words(code: int, reason: bytes) -> Fault:
+    """A status with whatever behind it."""
+
+    def fault(pacs: FaultyPacs, request: Request) -> bool:
+        request.wfile.write(b"HTTP/1.1 %d %b\r\nContent-Length: 0\r\n\r\n" % (code, reason))
+        request.close_connection = True
+        return True
+
+    return fault
+
+
+def find_nothing_and_warn(warning: str) -> Fault:
+    """An empty list of what was asked for, and a header that says more."""
+
+    def fault(pacs: FaultyPacs, request: Request) -> bool:
+        request.send_response(200)
+        request.send_header("Content-Type", "application/dicom+json")
+        request.send_header("Warning", warning)
+        request.send_header("Content-Length", "2")
+        request.end_headers()
+        request.wfile.write(b"[]")
+        return True
+
+    return fault
+
+
 def send_on_to(location: str) -> Fault:
     def fault(pacs: FaultyPacs, request: Request) -> bool:
         if request.command == "POST":

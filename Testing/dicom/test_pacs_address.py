@@ -6,6 +6,7 @@ from cisfa.pacs.address import (
     DimseNode,
     SeriesAddress,
     is_dicomweb_address,
+    looks_like_address,
     parse_series_address,
     parse_target,
 )
@@ -53,11 +54,22 @@ def test_a_files_name_is_no_address_of_a_service(text: str) -> None:
     assert not is_dicomweb_address(text)
 
 
+@pytest.mark.parametrize(("text", "does"), [("https://a/b", True), ("dimse://a:1/B", True), ("C:\\data\\ct", False)])
+def test_what_looks_like_an_address_is_told_from_a_files_name(text: str, does: bool) -> None:
+    assert looks_like_address(text) is does
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("dicomweb://pacs.example.org/dicom-web", "no address of a series"),
-        ("https://pacs.example.org/dicom-web/studies/1.2/series/1.3", "no address of a series"),
+        (
+            "https://pacs.example.org/dicom-web/studies/1.2/series/1.3",
+            r"Write dicomweb://pacs\.example\.org/dicom-web/studies/1\.2/series/1\.3 instead",
+        ),
+        ("dimse://pacs.example.org:104/ARCHIVE", "no address of a series: those are read over DICOMweb alone"),
+        ("dicomweb://a..b/rs/studies/1.2/series/1.3", r"'a\.\.b' is no name of a computer"),
+        (f"dicomweb://{'a' * 64}.org/rs/studies/1.2/series/1.3", "is no name of a computer"),
         ("dicomweb://pacs.example.org/dicom-web/studies/1.2/series/", "UID of the series is ''"),
         ("dicomweb://pacs.example.org/dicom-web/studies/1.a/series/1.3", "UID of the study is '1.a'"),
         (f"dicomweb://pacs.example.org/rs/studies/1.2/series/1.{'3' * 63}", "64 characters at most"),
@@ -79,6 +91,9 @@ def test_what_is_no_address_of_a_series_is_refused_in_a_sentence(text: str, word
     ("text", "words"),
     [
         ("ftp://pacs.example.org/rs", "no address of a PACS"),
+        ("https://pacs.example.org/rs?key=hidden", r"Write dicomweb://pacs\.example\.org/rs instead"),
+        ("http://pacs.example.org:8042/rs", r"Write dicomweb\+http://pacs\.example\.org:8042/rs instead"),
+        ("dimse://a..b:104/ARCHIVE", r"'a\.\.b' is no name of a computer"),
         ("pacs.example.org", "names no host"),
         ("dimse://pacs.example.org/ARCHIVE", "no address of a DICOM node"),
         ("dimse://pacs.example.org:104", "no address of a DICOM node"),

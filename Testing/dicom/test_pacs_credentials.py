@@ -16,7 +16,7 @@ from keyring.backend import KeyringBackend  # noqa: E402
 from cisfa.errors import PacsError  # noqa: E402
 from cisfa.events import ignore  # noqa: E402
 from cisfa.pacs.address import DicomWebService, parse_series_address, parse_target  # noqa: E402
-from cisfa.pacs.credentials import Credentials, find_credentials  # noqa: E402
+from cisfa.pacs.credentials import Credentials, find_credentials, require_credentials_for_one  # noqa: E402
 from cisfa.pacs.fetch import fetch_series  # noqa: E402
 from cisfa.pacs.patience import Patience  # noqa: E402
 from cisfa.pacs.store import store_instances  # noqa: E402
@@ -109,6 +109,86 @@ def test_what_cannot_be_sent_is_refused_and_not_repeated(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(PacsError, match=words) as refused:
+        find_credentials(SERVICE)
+    assert "planted" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_meant"),
+    [
+        ("pacs.example.org", True),
+        ("PACS.Example.org:8443", True),
+        ("pacs.example.org:443", False),
+        ("archive.example.org", False),
+        ("pacs.example.org.evil.example", False),
+    ],
+)
+def test_the_environment_can_say_whose_password_it_has(
+    host: str, is_meant: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CISFA_DICOMWEB_HOST", host)
+    monkeypatch.setenv("CISFA_DICOMWEB_TOKEN", TOKEN)
+    assert find_credentials(SERVICE) == (Credentials(f"Bearer {TOKEN}") if is_meant else None)
+
+
+@pytest.mark.parametrize("keeps_names", [True, False])
+def test_another_host_is_looked_up_in_the_keyring(keeps_names: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keyring.core._keyring_backend", SomebodysKeyring(keeps_names=keeps_names))
+    monkeypatch.setenv("CISFA_DICOMWEB_HOST", "archive.example.org")
+    monkeypatch.setenv("CISFA_DICOMWEB_USER", "anna")
+    monkeypatch.setenv("CISFA_DICOMWEB_PASSWORD", "of the archive")
+    assert find_credentials(SERVICE) == Credentials(basic("anna", PASSWORD))
+    assert find_credentials(DicomWebService("https://archive.example.org/rs")) == Credentials(
+        basic("anna", "of the archive")
+    )
+
+
+@pytest.mark.parametrize(
+    "host", ["dicomweb://planted/rs", "planted/rs", "a@planted", "planted:x", "pl anted", "a\x1bb"]
+)
+def test_a_host_that_is_none_is_refused_and_not_repeated(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CISFA_DICOMWEB_HOST", host)
+    with pytest.raises(PacsError, match="CISFA_DICOMWEB_HOST") as refused:
+        find_credentials(SERVICE)
+    assert "planted" not in str(refused.value)
+    assert "\x1b" not in str(refused.value)
+
+
+def test_two_services_do_not_get_one_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = DicomWebService("https://archive.example.org/rs")
+    require_credentials_for_one([SERVICE, other])
+    monkeypatch.setenv("CISFA_DICOMWEB_USER", "anna")
+    require_credentials_for_one([SERVICE, other])
+    monkeypatch.setenv("CISFA_DICOMWEB_PASSWORD", PASSWORD)
+    require_credentials_for_one([SERVICE, DicomWebService("https://pacs.example.org:8443/other")])
+    with pytest.raises(
+        PacsError, match=r"pacs\.example\.org:8443 and archive\.example\.org.*CISFA_DICOMWEB_HOST"
+    ) as refused:
+        require_credentials_for_one([SERVICE, SERVICE, other])
+    assert "planted" not in str(refused.value)
+    monkeypatch.setenv("CISFA_DICOMWEB_HOST", "archive.example.org")
+    require_credentials_for_one([SERVICE, other])
+
+
+@pytest.mark.parametrize("name", ["CISFA_DICOMWEB_USER", "CISFA_DICOMWEB_PASSWORD", "CISFA_DICOMWEB_TOKEN"])
+@pytest.mark.parametrize("value", ["planted\r\nX: y", "planted\x1b[31m", "planted\udcff"])
+def test_bytes_that_are_no_text_are_named_by_their_variable(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.name != "posix" and "\udcff" in value:
+        pytest.skip("this system's variables are text")
+    monkeypatch.setenv("CISFA_DICOMWEB_USER", "anna")
+    monkeypatch.setenv("CISFA_DICOMWEB_PASSWORD", PASSWORD)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(PacsError, match=name) as refused:
+        find_credentials(SERVICE)
+    assert "planted" not in str(refused.value)
+
+
+def test_a_keyring_with_a_password_that_cannot_be_sent_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keyring.core._keyring_backend", SomebodysKeyring(keeps_names=True))
+    monkeypatch.setattr(f"{__name__}.PASSWORD", "planted\n")
+    with pytest.raises(PacsError, match="keyring") as refused:
         find_credentials(SERVICE)
     assert "planted" not in str(refused.value)
 

@@ -76,7 +76,7 @@ def send(files: list[Path], address: str, patience: Patience = PATIENCE) -> list
     """Send files; the notices that came of it."""
     events: list[Event] = []
     store_instances(files, parse_target(address), events.append, patience=patience)
-    return [event.message for event in events if isinstance(event, Notice)]
+    return [event.message for event in events if isinstance(event, Notice) and not event.message.startswith("Stored")]
 
 
 def refusal(files: list[Path], address: str, patience: Patience = PATIENCE) -> str:
@@ -156,7 +156,7 @@ def test_more_kinds_than_one_association_can_have_are_refused_before_anything_is
     from cisfa.pacs.dimse import store_in_node
     from cisfa.pacs.store import DicomFile
 
-    files = [DicomFile(ct_series[0], f"1.2.{kind}", "1.3", "1.4", ExplicitVRLittleEndian) for kind in range(70)]
+    files = [DicomFile(ct_series[0], f"1.2.{kind}", "1.3", "1.4", "1.5", ExplicitVRLittleEndian) for kind in range(70)]
     with running_node() as node:
         with pytest.raises(PacsError, match="140 combinations of kind and encoding"):
             store_in_node(files, parse_target(node.address), ignore, PATIENCE)

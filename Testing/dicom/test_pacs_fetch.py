@@ -1,9 +1,12 @@
 """Reading a series from a PACS: a real one, and one that fails on purpose."""
 
+import os
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -285,6 +288,22 @@ def test_a_damaged_instance_is_said_and_leaves_nothing(
     faulty.fault = only("GET", send_instances(contents[0], damaged, *contents[2:]), path=INSTANCES)
     sentence = failure(stored, faulty, tmp_path / "got")
     assert "damaged" in sentence
+
+
+def test_a_file_that_windows_lets_nobody_move_for_a_moment_is_moved_later(
+    stored: list[Path], orthanc: Orthanc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, refusals = os.replace, [PermissionError(13, "Access is denied")] * 3
+
+    def refuse_at_first(*words: Any) -> None:
+        if refusals:
+            raise refusals.pop()
+        replace(*words)
+
+    monkeypatch.setattr("cisfa.whole_files.sys", SimpleNamespace(platform="win32"))
+    monkeypatch.setattr("cisfa.whole_files.os.replace", refuse_at_first)
+    assert len(fetch_series(address_of(stored, orthanc), tmp_path / "got", ignore)) == len(stored)
+    assert refusals == []
 
 
 def test_a_folder_that_cannot_be_made_is_said(stored: list[Path], orthanc: Orthanc, tmp_path: Path) -> None:

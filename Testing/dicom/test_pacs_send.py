@@ -30,7 +30,12 @@ def test_files_are_sent_over_dicomweb_and_by_c_store(orthanc: Orthanc, ct_series
     code, events, err = send(*ct_series[:3], "--to", orthanc.address)
     assert (code, err) == (DONE, "")
     assert events[-1] == Finished()
-    assert all(isinstance(event, Progress) for event in events[:-1])
+    assert all(isinstance(event, Progress) for event in events[:-2])
+    header = pydicom.dcmread(ct_series[0])
+    place = orthanc.address.split("/")[2]
+    assert events[-2] == Notice(
+        f"Stored series {header.SeriesInstanceUID} in the study {header.StudyInstanceUID} of {place}."
+    )
     assert len(orthanc.instances()) == 3
     code, events, err = send(*ct_series, "--to", orthanc.node)
     assert (code, err) == (DONE, "")
@@ -54,6 +59,8 @@ def test_the_address_of_a_series_stands_for_its_service(orthanc: Orthanc, ct_ser
         (["--to", "dimse://127.0.0.1:9/A"], "cannot be reached"),
         (["--to", "dimse://127.0.0.1:9/A", "--timeout", "0"], "--timeout is 0"),
         (["--to", "dimse://127.0.0.1:9/A", "--timeout", "inf"], "--timeout is inf"),
+        (["--to", "none"], "--to none would send the files nowhere"),
+        (["--to", "https://pacs.example.org/rs"], "Write dicomweb://pacs.example.org/rs instead"),
         ([], "--to"),
     ],
 )

@@ -38,7 +38,7 @@ def store(files: list[Path], pacs: Orthanc | FaultyPacs, patience: Patience = PA
     """Store files; the notices that came of it."""
     events: list[Event] = []
     store_instances(files, parse_target(pacs.address), events.append, patience=patience)
-    return [event.message for event in events if isinstance(event, Notice)]
+    return [event.message for event in events if isinstance(event, Notice) and not event.message.startswith("Stored")]
 
 
 def refusal(files: list[Path], pacs: Orthanc | FaultyPacs, patience: Patience = PATIENCE) -> str:
@@ -101,7 +101,11 @@ def test_what_is_there_already_is_not_sent_again(faulty: FaultyPacs, ct_series: 
     assert faulty.count("POST") == 2
     notices = store(ct_series[:3], faulty)
     assert len(notices) == 2
-    assert all("already, and was not stored a second time" in notice for notice in notices)
+    assert notices == [
+        f"The instance {pydicom.dcmread(path).SOPInstanceUID} is in 127.0.0.1:{faulty.port} already, and was not stored a"
+        " second time."
+        for path in ct_series[:2]
+    ]
     assert faulty.count("POST") == 3
     assert faulty.behind is not None
     assert sorted(faulty.behind.instances()) == uids(ct_series[:3])
@@ -253,6 +257,39 @@ def test_a_refused_request_is_an_error(code: int, words: str, faulty: FaultyPacs
 def test_an_answer_that_says_nothing_is_checked(faulty: FaultyPacs, ct_series: list[Path]) -> None:
     faulty.fault = only("POST", refuse(200))
     assert "without saying that it is stored" in refusal(ct_series[:1], faulty)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'{"00081198": {"vr": "LO", "Value": ["no list"]}}',
+        b'{"00081199": {"vr": "UI", "Value": ["1.2"]}}',
+    ],
+)
+def test_an_answer_of_another_form_is_not_taken_for_a_yes(
+    answer: bytes, faulty: FaultyPacs, ct_series: list[Path]
+) -> None:
+    faulty.fault = only("POST", refuse(200, answer, "application/dicom+json"))
+    assert "without saying that it is stored" in refusal(ct_series[:1], faulty)
+
+
+def test_what_was_stored_is_said_once_for_each_series(
+    faulty: FaultyPacs, ct_series: list[Path], tmp_path: Path
+) -> None:
+    path = write_object(tmp_path / "object.dcm", ct_series[0], SEGMENTATION, 1024)
+    told: list[Event] = []
+    store_instances([*ct_series[:2], path], parse_target(faulty.address), told.append, patience=PATIENCE)
+    first, second = (pydicom.dcmread(each) for each in (ct_series[0], path))
+    study, place = first.StudyInstanceUID, f"127.0.0.1:{faulty.port}"
+    assert [event.message for event in told if isinstance(event, Notice)] == [
+        f"Stored series {series} in the study {study} of {place}."
+        for series in (first.SeriesInstanceUID, second.SeriesInstanceUID)
+    ]
+    told.clear()
+    store_instances([path], parse_target(faulty.address), told.append, patience=PATIENCE)
+    assert [event.message for event in told if isinstance(event, Notice)] == [
+        f"The segmentation {second.SOPInstanceUID} is in {place} already, and was not stored a second time."
+    ]
 
 
 def test_storing_can_be_cancelled_between_two_files(orthanc: Orthanc, ct_series: list[Path]) -> None:

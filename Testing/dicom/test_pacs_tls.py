@@ -105,6 +105,20 @@ def test_this_computers_own_service_is_asked_without_the_proxy(
     assert len(orthanc.instances()) == 1
 
 
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize(
+    "value", ["http://", "http://planted:port", "http://planted a b:80", "ftp://planted:21", "a..planted"]
+)
+def test_a_proxy_that_is_none_is_named_by_its_variable(
+    variable: str, value: str, unknown_user: None, ct_series: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(PacsError, match="is set to something that is no address of a proxy") as refused:
+        store_instances(ct_series[:1], parse_target("dicomweb://pacs.example.org/rs"), ignore, patience=PATIENCE)
+    assert str(refused.value).upper().startswith(variable.upper())
+    assert "planted" not in str(refused.value)
+
+
 def test_a_proxy_that_refuses_is_said_without_its_password(
     unknown_user: None, ct_series: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,8 +14,9 @@ from pydicom.sequence import Sequence
 from pydicom.uid import generate_uid
 
 from cisfa.errors import VolumeFileError
-from cisfa.imaging.dicom_places import dicom_folders_below, files_behind, holds_dicom, is_dicom_file, series_mark
+from cisfa.imaging.dicom_places import dicom_folders_below, files_behind, holds_dicom, is_dicom_file
 from cisfa.imaging.dicom_series import open_series, read_series
+from cisfa.imaging.dicom_series_uid import series_mark
 from cisfa.imaging.volume import Volume
 from series_writer import make_study, save, small_volume, write_enhanced, write_series
 
@@ -59,7 +60,8 @@ def test_a_file_stands_for_its_series_among_those_of_its_folder(tmp_path: Path) 
 
 def test_a_damaged_neighbour_of_another_series_does_not_matter_to_a_file(tmp_path: Path) -> None:
     paths = write_series(tmp_path, small_volume())
-    (tmp_path / "broken").write_bytes(paths[0].read_bytes()[:140])
+    other = write_series(tmp_path / "other", small_volume())[0].read_bytes()
+    (tmp_path / "broken").write_bytes(other[: other.index(b"\x28\0\x10\0US")])
     require_whole(paths[0])
     with pytest.raises(VolumeFileError, match="broken is truncated"):
         open_series(tmp_path)
@@ -80,7 +82,7 @@ def test_what_is_no_image_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
     (tmp_path / "._IM0001").write_bytes(bytes(128) + b"DICM")
     (tmp_path / "notes.txt").write_text("of the day", encoding="utf-8")
-    (tmp_path / "empty").touch()
+    (tmp_path / "empty.log").touch()
     (tmp_path / "folder").mkdir()
     require_whole(tmp_path)
 

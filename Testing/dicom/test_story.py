@@ -13,6 +13,7 @@ import pydicom
 import pytest
 
 from cisfa.cli.main import main
+from cisfa.errors import PacsError
 from cisfa.events import Event, Failed, Finished, Notice, from_json_line
 from cisfa.imaging.volume import LabelMap
 from cisfa.imaging.volume_files import read_label_map, write_volume
@@ -211,3 +212,32 @@ def test_a_report_on_a_series_shows_its_slices(series: Path, segmented: tuple[Pa
     words += ["--images", str(tmp_path / "images"), "--bundle", str(BUNDLE), "--output", str(tmp_path / "report")]
     assert main(words) == 0
     assert list((tmp_path / "report").glob("*.png"))
+
+
+def test_a_result_that_a_pacs_does_not_take_is_kept_and_can_be_sent_later(
+    series: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PacsError("THE PACS at 192.0.2.7:104 broke off the connection.")
+
+    monkeypatch.setattr("cisfa.pacs.store.require_storable", lambda target: None)
+    monkeypatch.setattr("cisfa.pacs.store.store_instances", refuse)
+    target = "dimse://192.0.2.7:104/THE%20PACS"
+    words = ["segment", str(series), "--bundle", str(BUNDLE), "--output", str(tmp_path / "out"), "--store", target]
+    assert main(words) == USER_CAN_MEND
+    kept = tmp_path / "out" / f"{series.name}.dcm"
+    assert standard_errors(kept) == []
+    assert f"send it again with: cisfa send '{kept}' --to {target}" in capsys.readouterr().err
+
+
+def test_an_input_that_is_empty_or_of_another_kind_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    for text, complaint in (
+        ("", "An input is empty"),
+        ("dimse://pacs:104/A", "no address of a series"),
+        ("https://pacs/dicom-web/studies/1.2/series/1.3", "dicomweb://"),
+        ("nothere", "nothere does not exist"),
+    ):
+        assert main(["segment", text, "--bundle", str(BUNDLE), "--output", "out"]) == USER_CAN_MEND
+        said = capsys.readouterr().err
+        assert complaint in said
+        assert "loading the model" not in said

@@ -38,13 +38,9 @@ class Database:
         return self.files.get(instance, "")
 
     def fileValue(self, file: str, tag: str) -> str:
-        """Also of files that are not in the database."""
+        """Only of files that are in the database, however readable others may be."""
         assert isinstance(file, str)
-        keyword = keyword_for_tag(int(tag.replace(",", ""), 16))
-        try:
-            return str(dcmread(file, stop_before_pixels=True).get(keyword, ""))
-        except InvalidDicomError:
-            return ""
+        return _value(file, tag) if file in self.files.values() else ""
 
     def instanceValue(self, instance: str, tag: str) -> str:
         return self.fileValue(self.files[instance], tag) if instance in self.files else ""
@@ -53,13 +49,21 @@ class Database:
         """What DICOMLib.DICOMUtils.importDicom does: every DICOM file of a folder."""
         assert database is self
         for path in Path(folder).rglob("*") if self.takes else ():
-            instance = self.fileValue(str(path), "0008,0018")
+            instance = _value(path, "0008,0018")
             kept = self.folder / f"{instance[-12:]}.dcm"
             if copyFiles:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, kept)
             self.files.setdefault(instance, str(kept if copyFiles else path))
         return True
+
+
+def _value(file: str | Path, tag: str) -> str:
+    keyword = keyword_for_tag(int(tag.replace(",", ""), 16))
+    try:
+        return str(dcmread(file, stop_before_pixels=True).get(keyword, ""))
+    except InvalidDicomError:
+        return ""
 
 
 def use_database(monkeypatch, folder: Path) -> Database:

@@ -35,7 +35,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     try:
         write(unfinished)
         _grant_usual_permissions(unfinished)
-        _move(unfinished, path)
+        move_into_place(unfinished, path)
     except (OSError, RuntimeError) as error:
         raise VolumeFileError(_cannot_write(path, error)) from error
     finally:
@@ -71,7 +71,12 @@ def write_text(path: Path, text: str) -> None:
     write_whole(path, write)
 
 
-def _move(unfinished: Path, path: Path) -> None:
+def move_into_place(unfinished: Path, path: Path) -> None:
+    """Move a finished file to where it belongs, in place of what is there; patiently where somebody reads that.
+
+    Raises:
+        OSError: It cannot be moved.
+    """
     for _ in range(_TRIES if sys.platform == "win32" else 0):
         with suppress(PermissionError):
             os.replace(unfinished, path)

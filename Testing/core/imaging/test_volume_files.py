@@ -636,3 +636,11 @@ def test_a_volume_that_was_read_does_not_hold_its_file(voxels: np.ndarray, tmp_p
     volume = read_volume(path)
     path.write_bytes(bytes(path.stat().st_size))
     np.testing.assert_array_equal(volume.voxels, voxels)
+
+
+@pytest.mark.parametrize("name", [f"{'n' * 300}.nii.gz", "a\0b.nrrd"])
+def test_a_path_that_can_be_none_is_told(tmp_path: Path, voxels: np.ndarray, name: str) -> None:
+    label_map = LabelMap(np.zeros((2, 3, 4), np.uint8), Geometry.from_axes((2, 3, 4)))
+    for use in (read_volume, read_label_map, lambda path: write_label_map(label_map, path)):
+        with pytest.raises(VolumeFileError, match="cannot be opened"):
+            use(tmp_path / name)

@@ -21,6 +21,7 @@ from cisfa.cases.case_folder import (
 from cisfa.cases.case_list import ListedCase
 from cisfa.errors import CaseError
 from cisfa.imaging.dicom_places import dicom_folders_below, files_behind, holds_dicom, is_dicom_file
+from cisfa.imaging.dicom_series_uid import series_mark
 from cisfa.imaging.organs import Organ, organs_of_dataset_json
 from cisfa.imaging.segments import Segment
 from cisfa.imaging.volume_names import SUFFIXES, stem_of, suffix_of
@@ -42,6 +43,7 @@ def discover(paths: Sequence[Path]) -> tuple[ListedCase, ...]:
 
     Raises:
         CaseError: There is no case in what was given, or a dataset.json cannot be used.
+        VolumeFileError: A folder below one of them cannot be opened.
     """
     found: list[ListedCase] = []
     loose: list[Path] = []
@@ -119,16 +121,18 @@ def _with_paths_for_names(cases: list[ListedCase], folder: Path) -> list[ListedC
 
 
 def _series_of(files: Sequence[Path]) -> list[ListedCase]:
-    """One case for each DICOM series, whose first file stands for it."""
+    """One case for each DICOM series, whose first file stands for it; a file whose series is unknown is its own."""
     found: list[ListedCase] = []
-    told: set[Path] = set()
+    told: set[tuple[Path, bytes]] = set()
     for path in files:
-        if path in told:
+        mark = series_mark(path)
+        if mark is not None and (path.parent, mark) in told:
             continue
-        series = files_behind(path)
-        told.update(series)
+        is_alone = mark is None or len(files_behind(path)) == 1
+        if mark is not None:
+            told.add((path.parent, mark))
         # slices have names that tell nothing
-        name = stem_of(path) if len(series) == 1 else path.absolute().parent.name or stem_of(path)
+        name = stem_of(path) if is_alone else path.absolute().parent.name or stem_of(path)
         found.append(ListedCase(name, path, _label_map_of(path, ())))
     return found
 

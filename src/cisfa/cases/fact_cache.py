@@ -19,7 +19,7 @@ from cisfa.imaging.dicom_places import files_behind
 from cisfa.whole_files import write_text
 
 # to be raised with every change of what is found out
-_VERSION = 2
+_VERSION = 3
 
 
 class FactCache:

@@ -5,10 +5,13 @@ from pathlib import Path
 
 from cisfa.events import Finished, Report
 
+_NOWHERE = "none"
+
 HELP = (
     "Send DICOM files to a PACS, over DICOMweb or by C-STORE. For DICOMweb, name and password come from"
-    " CISFA_DICOMWEB_USER and CISFA_DICOMWEB_PASSWORD, a token from CISFA_DICOMWEB_TOKEN, or both from the keyring"
-    " (keyring set cisfa-dicomweb:HOST USER). Repeating is safe: no second copy arises."
+    " CISFA_DICOMWEB_USER and CISFA_DICOMWEB_PASSWORD, a token from CISFA_DICOMWEB_TOKEN (only for"
+    " CISFA_DICOMWEB_HOST, where that is set), or both from the keyring (keyring set cisfa-dicomweb:HOST USER)."
+    " Repeating is safe: no second copy arises."
 )
 
 
@@ -31,6 +34,11 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     from cisfa.pacs.patience import Patience
     from cisfa.pacs.store import store_instances
 
+    if arguments.to == _NOWHERE:
+        raise ConfigError(
+            "--to none would send the files nowhere. Give the address of a PACS, such as dicomweb://HOST/PATH or"
+            " dimse://HOST:PORT/AET."
+        )
     patience = Patience()
     if arguments.timeout is not None:
         if not 0 < arguments.timeout <= 3600:

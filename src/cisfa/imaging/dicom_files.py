@@ -2,15 +2,17 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cisfa.errors import VolumeFileError
-from cisfa.imaging.dicom_places import is_dicom_file
-from cisfa.imaging.dicom_values import text, texts
-from cisfa.whole_files import reason_of
+from cisfa.imaging.dicom_headers import headers_in, may_be_lost, read_header, visible_files
+from cisfa.imaging.dicom_places import is_dicom_file, require_possible
+from cisfa.imaging.dicom_series_uid import series_mark
+from cisfa.imaging.dicom_values import patient_reading, text, texts
+from cisfa.imaging.volume_names import suffix_of
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -72,33 +74,41 @@ def find_series(place: Path | Iterable[Path]) -> SeriesFiles:
     """
     if isinstance(place, str | os.PathLike):
         path = Path(place)
+        _require_there(path)
         if path.is_dir():
-            return _only_series(_images(_files_in(path)), str(path), _name_of(path))
+            return _only_series(_images_in(path), str(path), _name_of(path))
         return _series_of(path)
     paths = [Path(each) for each in place]
     if not paths:
         raise VolumeFileError("No DICOM files were given. Name a folder, or the files of a series.")
     for path in paths:
         _require_there(path)
-    return _only_series(_images(paths), f"{paths[0].parent} ({len(paths)} files)", _name_of(paths[0].parent))
+    images = [image for path in paths if (image := _image(path, _required_header(path))) is not None]
+    return _only_series(images, f"{paths[0].parent} ({len(paths)} files)", _name_of(paths[0].parent))
 
 
-def read_header(path: Path) -> "Dataset | None":
-    """What a file says without its pixels; None for one that is not DICOM.
+def holds_image_series(folder: Path) -> bool:
+    """True for a folder at least one of whose own files is a DICOM image: not a segmentation or a report alone.
+
+    Headers are read until there is one. Files called like volumes of other formats are passed over.
 
     Raises:
-        VolumeFileError: It begins as DICOM does, but cannot be read.
+        VolumeFileError: There is none, but a file that may have been one: damaged, truncated, or not to be opened.
     """
-    import pydicom
-
-    if not is_dicom_file(path):
-        return None
-    try:
-        return pydicom.dcmread(path, stop_before_pixels=True, force=True)
-    except Exception as error:  # pydicom raises what the damage happens to cause
-        raise VolumeFileError(
-            f"{path} cannot be read: it is damaged or truncated ({reason_of(error)}). Copy or export it again."
-        ) from error
+    lost = None
+    for path in visible_files(folder):
+        if suffix_of(path) is not None:
+            continue
+        problem = may_be_lost(path)
+        try:
+            if is_dicom_file(path) and _is_read_as_image(path):
+                return True
+        except VolumeFileError as error:
+            problem = error
+        lost = lost or problem
+    if lost is not None:
+        raise lost
+    return False
 
 
 def sop_class(header: "Dataset") -> str:
@@ -109,32 +119,51 @@ def sop_class(header: "Dataset") -> str:
 
 
 def _series_of(path: Path) -> SeriesFiles:
-    _require_there(path)
-    header = read_header(path)
-    if header is None:
-        raise VolumeFileError(f"{path} is no DICOM file. Name one of a CT or MR series, or the folder of the series.")
-    if not _is_image(path, header):
+    named = _image(path, header := _required_header(path))
+    if named is None:
         raise VolumeFileError(
             f"{path} is DICOM, but no image ({_kind_of(header)}). Name a file of a CT or MR series, or its folder."
         )
-    named = ImageFile(path, header)
-    others = [other for other in _files_in(path.parent) if other.name != path.name]
-    images = [named, *_images(others, pass_over_damaged=True)]
+    images = [named, *_images_in(path.parent, beside=named)]
     return _only_series([image for image in images if image.series_uid == named.series_uid], str(path), path.name)
 
 
-def _images(paths: Sequence[Path], *, pass_over_damaged: bool = False) -> list[ImageFile]:
+def _is_read_as_image(path: Path) -> bool:
+    with patient_reading():
+        header = read_header(path)
+        return header is not None and _is_image(path, header)
+
+
+def _required_header(path: Path) -> "Dataset":
+    header = read_header(path)
+    if header is None:
+        raise VolumeFileError(f"{path} is no DICOM file. Name one of a CT or MR series, or the folder of the series.")
+    return header
+
+
+def _images_in(folder: Path, *, beside: ImageFile | None = None) -> list[ImageFile]:
+    """The images among a folder's own files; beside one of them, what is damaged may be of another series."""
     found = []
-    for path in paths:
+    for path, header in headers_in(folder):
+        if beside is not None and path.name == beside.path.name:
+            continue
         try:
-            header = read_header(path)
-            if header is not None and _is_image(path, header):
-                found.append(ImageFile(path, header))
+            if isinstance(header, VolumeFileError):
+                raise header
+            image = _image(path, header)
         except VolumeFileError:
-            # of another series perhaps; if not, it is missed among the slices
-            if not pass_over_damaged:
+            # an empty one is no proof either: damage looks like that
+            mark = series_mark(path)
+            if beside is None or not mark or mark.decode("latin-1") == beside.series_uid:
                 raise
+            continue
+        if image is not None:
+            found.append(image)
     return found
+
+
+def _image(path: Path, header: "Dataset") -> ImageFile | None:
+    return ImageFile(path, header) if _is_image(path, header) else None
 
 
 def _is_image(path: Path, header: "Dataset") -> bool:
@@ -164,7 +193,31 @@ def _only_series(images: Sequence[ImageFile], where: str, name: str) -> SeriesFi
         raise VolumeFileError(
             f"{where} holds {len(series)} series: {_listed(kept, series)}. Name one file of the series that is meant."
         )
+    _require_one_patient(kept, where)
     return SeriesFiles(tuple(kept), where, name)
+
+
+def _require_one_patient(images: Sequence[ImageFile], where: str) -> None:
+    """Raise for images that carry one series' UID, or none, and cannot be of one series."""
+    patients, modalities = (_stated(images, keyword) for keyword in ("PatientID", "Modality"))
+    if len(patients) > 1:
+        # without the IDs: messages get into logs
+        counts = " and ".join(str(count) for _, count in patients.most_common(_MOST_LISTED))
+        raise VolumeFileError(
+            f"{where} mixes {len(patients)} patients in one series: its images differ in Patient ID ({counts} images)."
+            " Name the files of one patient."
+        )
+    if len(modalities) > 1:
+        said = ", ".join(f"{value} ({count} images)" for value, count in modalities.most_common(_MOST_LISTED))
+        raise VolumeFileError(
+            f"{where} mixes {len(modalities)} modalities in one series: {said}. Name the files of one of them."
+        )
+
+
+def _stated(images: Sequence[ImageFile], keyword: str) -> "Counter[str]":
+    found = Counter(text(image.header, keyword).upper() for image in images)
+    found.pop("", None)
+    return found
 
 
 def _without_scouts(images: Sequence[ImageFile]) -> list[ImageFile]:
@@ -197,25 +250,10 @@ def _kind_of(header: "Dataset") -> str:
     return UID(sop_class(header)).name or "it does not say what it is"
 
 
-def _files_in(folder: Path) -> list[Path]:
-    try:
-        return sorted(_visible(folder))
-    except OSError as error:
-        raise VolumeFileError(f"{folder} cannot be opened: {reason_of(error)}.") from error
-
-
-def _visible(folder: Path) -> Iterator[Path]:
-    with os.scandir(folder) as entries:
-        yield from (folder / entry.name for entry in entries if not entry.name.startswith("."))
-
-
 def _require_there(path: Path) -> None:
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise VolumeFileError(f"{path} does not exist.") from error
-    except OSError as error:
-        raise VolumeFileError(f"{path} cannot be opened: {reason_of(error)}.") from error
+    require_possible(path)
+    if not path.exists():
+        raise VolumeFileError(f"{path} does not exist.")
 
 
 def _name_of(folder: Path) -> str:

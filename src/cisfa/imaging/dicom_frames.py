@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cisfa.errors import VolumeFileError
 from cisfa.imaging.dicom_files import ImageFile
-from cisfa.imaging.dicom_values import first_item, items, name_of, number, numbers, text, whole_number
+from cisfa.imaging.dicom_values import first_item, items, name_of, number, numbers, text, texts, whole_number
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -154,7 +154,7 @@ def frames_of(image: ImageFile, file: int) -> Iterator[FrameHeader]:
     """The frames of a file, in its order.
 
     Raises:
-        VolumeFileError: It has several frames and does not say where each lies.
+        VolumeFileError: It has several frames and does not say where each lies, or several slices in one frame.
     """
     header = image.header
     count = whole_number(header, "NumberOfFrames", str(image.path), 1)
@@ -163,6 +163,11 @@ def frames_of(image: ImageFile, file: int) -> Iterator[FrameHeader]:
         raise VolumeFileError(
             f"{image.path} has {count} frames and says of {len(of_frames)} where they lie. Export the series again, or"
             " as single images."
+        )
+    if not of_frames and "MOSAIC" in texts(header, "ImageType"):
+        raise VolumeFileError(
+            f"{image.path} is a mosaic: all slices of a volume side by side in one image, which is not supported."
+            " Export the series as single slices, or convert it to NIfTI (dcm2niix does so)."
         )
     shared = first_item(header, "SharedFunctionalGroupsSequence")
     for number_of_frame in range(count):

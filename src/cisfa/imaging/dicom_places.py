@@ -1,10 +1,14 @@
 """Which files and folders are DICOM, by their first bytes alone. Light, since Slicer's process lists folders."""
 
 import os
-import re
 from pathlib import Path
 
+from cisfa.errors import VolumeFileError
+from cisfa.imaging.dicom_series_uid import series_mark
+from cisfa.whole_files import reason_of
+
 _MARK_AT, _MARK = 128, b"DICM"
+BEGIN_BYTES = _MARK_AT + len(_MARK)
 # how a file without preamble begins: with one of a few elements of its meta header or of group 0008, in little endian,
 # and a short value
 _FIRST_ELEMENTS = {
@@ -14,24 +18,30 @@ _FIRST_ELEMENTS = {
 _FIRST_KINDS = {b"UL", b"OB", b"CS", b"DA", b"TM", b"UI"}
 _HEAD_BYTES, _LONGEST_FIRST_VALUE = 8, 256
 _INDEX = "DICOMDIR"
-# Series Instance UID in little endian, its kind stated or not; by far the most headers have it in these first bytes
-_HEADER_BYTES = 1 << 16
-_SERIES = re.compile(rb"\x20\x00\x0e\x00(?:UI[\x00-\x40]\x00|[\x00-\x40]\x00\x00\x00)([0-9.]{1,64})", re.DOTALL)
 
 
 def is_dicom_file(path: Path) -> bool:
     """True for a file that begins as DICOM does; False for hidden files, a DICOMDIR, and what cannot be read."""
-    if path.name.startswith(".") or path.name.upper() == _INDEX:
+    if is_passed_over(path):
         return False
     try:
         # no device or pipe, which would wait for ever
         if not path.is_file():
             return False
         with path.open("rb") as file:
-            begin = file.read(_MARK_AT + len(_MARK))
-    except OSError:
+            return begins_as_dicom(file.read(BEGIN_BYTES))
+    except (OSError, ValueError):
         return False
-    return begin[_MARK_AT:] == _MARK or _begins_without_preamble(begin)
+
+
+def is_passed_over(path: Path) -> bool:
+    """True for what is no image whatever it holds, by its name: hidden files (macOS writes ._names), a DICOMDIR."""
+    return path.name.startswith(".") or path.name.upper() == _INDEX
+
+
+def begins_as_dicom(begin: bytes) -> bool:
+    """True for a file's first :data:`BEGIN_BYTES` when it is DICOM."""
+    return begin[_MARK_AT:BEGIN_BYTES] == _MARK or _begins_without_preamble(begin)
 
 
 def holds_dicom(folder: Path) -> bool:
@@ -39,45 +49,79 @@ def holds_dicom(folder: Path) -> bool:
     try:
         with os.scandir(folder) as entries:
             return any(is_dicom_file(folder / entry.name) for entry in entries)
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
-def dicom_folders_below(folder: Path) -> list[Path]:
-    """The folders at any depth below one, itself not among them, that hold DICOM files directly; sorted.
+def require_possible(path: Path) -> None:
+    """Raise for a path that can name nothing; whether it does is for others to say.
 
-    Hidden folders are passed over, links to folders are not followed.
+    Raises:
+        VolumeFileError: It is too long, holds a NUL, or leads through a folder that may not be entered.
     """
-    found = []
-    for place, folders, _ in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(place) / name for name in folders if holds_dicom(Path(place) / name)]
-    return sorted(found)
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        # what is to be made below folders that are yet to be made
+        longest = max(path.parts, key=len, default="")
+        if longest != str(path):
+            require_possible(Path(longest))
+    except (OSError, ValueError) as error:
+        shown = str(path).replace("\0", "\\0")
+        raise VolumeFileError(f"{shown} cannot be opened: {reason_of(error)}. Choose another path.") from error
+
+
+def dicom_folders_below(folder: Path) -> list[Path]:
+    """The folders of :func:`folders_below` that hold DICOM files directly; sorted.
+
+    Raises:
+        VolumeFileError: As there.
+    """
+    return sorted(place for place in folders_below(folder) if holds_dicom(place))
+
+
+def folders_below(folder: Path) -> list[Path]:
+    """The folders at any depth below one, itself not among them.
+
+    Hidden folders are passed over. Links to folders are followed, but no folder is found twice, so that circles end.
+
+    Raises:
+        VolumeFileError: One cannot be opened.
+    """
+    found: list[Path] = []
+    known = {os.path.realpath(folder)}
+    for place, names, _ in os.walk(folder, onerror=_refuse, followlinks=True):
+        new = []
+        for name in sorted(names):
+            real = os.path.realpath(Path(place) / name)
+            if not name.startswith(".") and real not in known:
+                known.add(real)
+                new.append(name)
+        names[:] = new
+        found += [Path(place) / name for name in new]
+    return found
 
 
 def files_behind(volume: Path) -> list[Path]:
-    """The files that a volume is read from: a folder's, those of a DICOM file's series, or else the file itself."""
+    """The files that a volume is read from: a folder's, those of a DICOM file's series, or else the file itself.
+
+    Files that do not say their series are behind every file of their folder: never too few.
+    """
     if volume.is_dir():
         return sorted(path for path in volume.iterdir() if not path.name.startswith(".") and path.is_file())
     if not is_dicom_file(volume):
         return [volume]
     mark = series_mark(volume)
-    return sorted(path for path in volume.parent.iterdir() if is_dicom_file(path) and series_mark(path) == mark)
+    files = sorted(path for path in volume.parent.iterdir() if is_dicom_file(path))
+    return [path for path in files if not mark or series_mark(path) in (mark, b"", None)]
 
 
-def series_mark(path: Path) -> bytes:
-    """Series Instance UID of a DICOM file as it stands in its first bytes; empty where it stands nowhere there.
-
-    Good enough to tell the files of one series from others in a folder, in a process that must stay light.
-    """
-    try:
-        with path.open("rb") as file:
-            begin = file.read(_HEADER_BYTES)
-    except OSError:
-        return b""
-    # series that the image refers to stand before its own
-    found = _SERIES.findall(begin)
-    return bytes(found[-1]) if found else b""
+def _refuse(error: OSError) -> None:
+    """What is gone, or no folder, holds nothing; what cannot be looked into may hold a patient."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise VolumeFileError(
+            f"{error.filename} cannot be opened: {reason_of(error)}. Make it readable, or name the folders without it."
+        ) from error
 
 
 def _begins_without_preamble(begin: bytes) -> bool:

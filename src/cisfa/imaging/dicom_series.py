@@ -121,6 +121,11 @@ def _rescaled_voxels(series: DicomSeries) -> NDArray[Any]:
     rescaled = voxels.view(dtype) if dtype.itemsize == voxels.itemsize else np.empty(voxels.shape, dtype)
     for index, frame in enumerate(series.frames):
         rescaled[index] = _rescaled(voxels[index], frame, dtype)
+        if dtype.kind == "f" and not np.isfinite(rescaled[index]).all():
+            raise VolumeFileError(
+                f"{series.files[frame.file]} is damaged: its values overflow when they are rescaled by the slope"
+                f" {frame.slope:g} and the intercept {frame.intercept:g}. Export the series again."
+            )
     return rescaled
 
 
@@ -140,7 +145,8 @@ def _stored(series: DicomSeries) -> NDArray[Any]:
 
 
 def _dtype_for(series: DicomSeries, voxels: NDArray[Any]) -> np.dtype[Any]:
-    if not all(frame.slope.is_integer() and frame.intercept.is_integer() for frame in series.frames):
+    factors = [factor for frame in series.frames for factor in (frame.slope, frame.intercept)]
+    if not all(factor.is_integer() and abs(factor) <= np.iinfo(np.int32).max for factor in factors):
         return np.dtype(np.float32)
     ends = [
         int(end) * int(frame.slope) + int(frame.intercept)
@@ -156,7 +162,8 @@ def _dtype_for(series: DicomSeries, voxels: NDArray[Any]) -> np.dtype[Any]:
 def _rescaled(plane: NDArray[Any], frame: Frame, dtype: np.dtype[Any]) -> NDArray[Any]:
     if dtype.kind == "i":
         return (plane.astype(np.int64) * int(frame.slope) + int(frame.intercept)).astype(dtype)
-    return (plane.astype(np.float64) * frame.slope + frame.intercept).astype(dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (plane.astype(np.float64) * frame.slope + frame.intercept).astype(dtype)
 
 
 def _facts(frame: FrameHeader, frame_of_reference_uid: str) -> SeriesFacts:

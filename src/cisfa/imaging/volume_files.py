@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cisfa.errors import GeometryError, VolumeFileError
 from cisfa.imaging import nifti
-from cisfa.imaging.dicom_places import holds_dicom, is_dicom_file
+from cisfa.imaging.dicom_places import holds_dicom, is_dicom_file, require_possible
 from cisfa.imaging.dicom_series import read_series
 from cisfa.imaging.geometry import Geometry
 from cisfa.imaging.volume import LabelMap, Volume
@@ -139,6 +139,7 @@ def _read(path: Path) -> tuple[NDArray[Any], Geometry, str]:
 
 
 def _require_readable(path: Path) -> None:
+    require_possible(path)
     try:
         with path.open("rb") as file:
             is_empty = not file.read(1)
@@ -200,6 +201,7 @@ def _read_itk(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], str]:
 
 
 def _require_writable(path: Path) -> None:
+    require_possible(path)
     if suffix_of(path) not in WRITABLE_SUFFIXES:
         raise VolumeFileError(f"{path}: cannot write this kind of file; use one of {', '.join(WRITABLE_SUFFIXES)}.")
 

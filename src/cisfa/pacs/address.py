@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 from cisfa.errors import PacsError
 
 _WEB_SCHEMES = {"dicomweb": "https", "dicomweb+http": "http"}
+_MEANT = {scheme: ours for ours, scheme in _WEB_SCHEMES.items()}
 _DIMSE_SCHEME = "dimse"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _OWN_AE_TITLE = "CISFA"
@@ -98,6 +99,11 @@ class DimseNode:
         return f"{self.called} at {self.host}:{self.port}"
 
 
+def looks_like_address(text: str) -> bool:
+    """Whether this is meant as an address of whatever kind, and not as a file's name."""
+    return "://" in text
+
+
 def is_dicomweb_address(text: str) -> bool:
     """Whether this is meant as an address of a DICOMweb service, and not as a file's name."""
     return text.partition("://")[0].lower() in _WEB_SCHEMES and "://" in text
@@ -111,6 +117,11 @@ def parse_series_address(text: str) -> SeriesAddress:
     """
     parsed = _split(text)
     found = _SERIES.fullmatch(parsed.path)
+    if parsed.scheme == _DIMSE_SCHEME:
+        raise PacsError(
+            f"{_shown(parsed)} is no address of a series: those are read over DICOMweb alone. Give one like"
+            " dicomweb://pacs.example.org/dicom-web/studies/1.2.3/series/1.2.3.4."
+        )
     if parsed.scheme not in _WEB_SCHEMES or found is None:
         raise PacsError(
             f"{_shown(parsed)} is no address of a series. Give one like"
@@ -154,6 +165,12 @@ def _split(text: str) -> SplitResult:
             "The address of the PACS has a port or host that is none. Give HOST or HOST:PORT, with a port from 1 to"
             " 65535."
         ) from None
+    try:
+        (parsed.hostname or "").encode("idna")
+    except UnicodeError:
+        raise PacsError(
+            f"{(parsed.hostname or '')[:100]!r} is no name of a computer. Give HOST or HOST:PORT as the PACS has it."
+        ) from None
     if has_user:
         raise PacsError(
             f"The address of {parsed.hostname or 'the PACS'} has a user's name in it: credentials belong in the"
@@ -162,6 +179,11 @@ def _split(text: str) -> SplitResult:
         )
     if not parsed.hostname or port == 0:
         raise PacsError(f"The address {_shown(parsed)} names no host, or port 0. Give SCHEME://HOST[:PORT]/PATH.")
+    if parsed.scheme in _MEANT:
+        raise PacsError(
+            f"{_shown(parsed)} is an address of a web page, and no address of a series or a PACS. Write"
+            f" {_shown(parsed._replace(scheme=_MEANT[parsed.scheme]))} instead."
+        )
     return parsed
 
 

@@ -4,7 +4,6 @@ dicomweb-client does the talking. It repeats requests by itself, after every err
 then, so that is switched off: here reading is repeated, and storing never is.
 """
 
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,14 +21,17 @@ from cisfa.pacs.address import DicomWebService, SeriesAddress
 from cisfa.pacs.credentials import find_credentials
 from cisfa.pacs.damage import UNREADABLE
 from cisfa.pacs.patience import Patience
-from cisfa.pacs.refusals import refusal_of, trouble_of
+from cisfa.pacs.refusals import RefusedError, refusal_of, trouble_of
+from cisfa.pacs.watch import Watch
 from cisfa.pacs.web_session import ConnectionLostError, WebSession
 
 # small enough that a slow line passes each within the time for a connection, which is what requests grants
 _CHUNK_BYTES = 1 << 16
-_REPORT_EVERY_S = 0.2
 _ANY_SYNTAX = (("application/dicom", "*"),)
 _SOP_INSTANCE_UID, _SERIES_INSTANCE_UID, _SERIES_SIZE = "00080018", "0020000E", "00201209"
+_UNAUTHORIZED = 401
+# a question that every service answers quickly, one that heeds no limit too
+_NO_STUDY = "2.25.1"
 _Found = TypeVar("_Found")
 
 
@@ -48,8 +50,8 @@ class DicomWeb:
     def __init__(self, service: DicomWebService, report: Report, patience: Patience) -> None:
         self.service = service
         self._report, self._patience = report, patience
-        self._progress, self._reported_s = Progress("asking the PACS", 0.0), time.monotonic()
-        self._session = WebSession(service, find_credentials(service), patience, self._heard)
+        self._watch = Watch(report, Progress("asking the PACS", 0.0))
+        self._session = WebSession(service, find_credentials(service), patience)
         self._client = DICOMwebClient(
             url=service.root,
             session=self._session,
@@ -68,9 +70,8 @@ class DicomWeb:
         self._session.close()
 
     def say(self, progress: Progress) -> None:
-        """Report how far the work is; it is repeated while an answer comes in, so that it can be cancelled."""
-        self._progress, self._reported_s = progress, time.monotonic()
-        self._report(progress)
+        """Report how far the work is; it is repeated while an answer is waited for, so that it can be cancelled."""
+        self._watch.say(progress)
 
     def patiently(self, work: Callable[[], _Found]) -> _Found:
         """Do what only reads, again where the connection was lost.
@@ -93,10 +94,24 @@ class DicomWeb:
 
     def wait(self, seconds: float) -> None:
         """Wait, in a way that can be cancelled."""
-        ends_s = time.monotonic() + seconds
-        while (left_s := ends_s - time.monotonic()) > 0:
-            self.say(self._progress)
-            time.sleep(min(left_s, _REPORT_EVERY_S))
+        self._watch.wait(seconds)
+
+    def require_answer(self) -> None:
+        """Make sure that the service is there and lets us in; one that cannot be searched may still be stored into.
+
+        Raises:
+            PacsError: It is not, or does not.
+        """
+        filters = {"StudyInstanceUID": _NO_STUDY}
+        try:
+            self.patiently(
+                lambda: self._ask(
+                    "say whether it is there", lambda: self._client.search_for_studies(limit=1, search_filters=filters)
+                )
+            )
+        except RefusedError as error:
+            if error.code == _UNAUTHORIZED:
+                raise
 
     def count_of(self, address: SeriesAddress) -> int:
         """How many instances a series has; 0 where there is no such series.
@@ -106,7 +121,8 @@ class DicomWeb:
             ConnectionLostError: It does not answer.
         """
         filters = {"SeriesInstanceUID": address.series_uid}
-        with self._in_words("look for the series"):
+
+        def count() -> int:
             found = self._client.search_for_series(
                 address.study_uid, fields=["NumberOfSeriesRelatedInstances"], search_filters=filters
             )
@@ -118,6 +134,8 @@ class DicomWeb:
                 return int(counted)
             return len(self._client.retrieve_series_metadata(address.study_uid, address.series_uid))
 
+        return self._ask("look for the series", count)
+
     def instances_of(self, address: SeriesAddress) -> Iterator[Dataset]:
         """A series' instances as they come, encoded as they are stored.
 
@@ -125,13 +143,12 @@ class DicomWeb:
             PacsError: The service refuses, or answers with something else.
             ConnectionLostError: It does not answer, or stops in the middle.
         """
-        with self._in_words("hand out the series"):
-            instances = self._client.iter_series(address.study_uid, address.series_uid, media_types=_ANY_SYNTAX)
-        while True:
-            with self._in_words("hand out the series"):
-                instance = next(instances, None)
-            if instance is None:
-                return
+        wish = "hand out the series"
+        instances: Iterator[Dataset] = self._ask(
+            wish,
+            lambda: self._client.iter_series(address.study_uid, address.series_uid, media_types=_ANY_SYNTAX),
+        )
+        while (instance := self._ask(wish, lambda: next(instances, None))) is not None:
             yield instance
 
     def has_instance(self, study_uid: str, instance_uid: str) -> bool:
@@ -141,10 +158,14 @@ class DicomWeb:
             PacsError: The service refuses to say.
             ConnectionLostError: It does not answer.
         """
-        with self._in_words("look for the file"):
-            found = self._client.search_for_instances(study_uid, search_filters={"SOPInstanceUID": instance_uid})
+        filters = {"SOPInstanceUID": instance_uid}
+
+        def is_found() -> bool:
+            found = self._client.search_for_instances(study_uid, search_filters=filters)
             # a service that heeds no filter answers with everything
             return any(_value_of(each, _SOP_INSTANCE_UID) == instance_uid for each in found)
+
+        return self._ask("look for the file", is_found)
 
     def store(self, instance: Dataset) -> Dataset:
         """Store an instance: once, whatever comes of it.
@@ -156,7 +177,8 @@ class DicomWeb:
             PacsError: The service refuses.
             ConnectionLostError: No answer came; whether it is stored is unknown.
         """
-        with self._in_words("store the file"):
+
+        def store() -> Dataset:
             try:
                 answer: Dataset = self._client.store_instances([instance])
             except requests.HTTPError as error:
@@ -168,6 +190,13 @@ class DicomWeb:
                     raise
                 return said
             return answer
+
+        return self._ask("store the file", store)
+
+    def _ask(self, wish: str, question: Callable[[], _Found]) -> _Found:
+        # the filters of warnings are everybody's: a thread that was given up must not put them back at some time
+        with self._in_words(wish):
+            return self._watch.over(question, self._session.give_up)
 
     @contextmanager
     def _in_words(self, wish: str) -> Iterator[None]:
@@ -194,10 +223,6 @@ class DicomWeb:
             f"{self.service.place} was asked to {wish}, and answers with something that is not DICOMweb, or damaged."
             f" Check the path of the address, now {self.service.root}: it often ends in /dicom-web or /dicomweb."
         )
-
-    def _heard(self) -> None:
-        if time.monotonic() - self._reported_s >= _REPORT_EVERY_S:
-            self.say(self._progress)
 
     def _cannot_connect(self, error: ConnectionLostError) -> str:
         place = self.service.place

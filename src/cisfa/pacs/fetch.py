@@ -1,6 +1,5 @@
 """Read a series from a PACS into a folder, whole or not at all."""
 
-import os
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -9,19 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cisfa.errors import PacsError
-from cisfa.events import Progress, Report
+from cisfa.events import Progress, Report, ignore
 from cisfa.pacs.address import SeriesAddress
 from cisfa.pacs.damage import UNREADABLE, is_cut_off
 from cisfa.pacs.libraries import require_library
 from cisfa.pacs.patience import Patience
-from cisfa.whole_files import reason_of
+from cisfa.whole_files import move_into_place, reason_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
     from cisfa.pacs.dicomweb import DicomWeb
 
-_STAGE = "receiving from the PACS"
+_PURPOSE, _STAGE = "Reading from a PACS", "receiving from the PACS"
 _PATIENCE = Patience()
 
 
@@ -42,7 +41,7 @@ def fetch_series(
     Raises:
         PacsError: The series is not there or cannot be had whole; nothing is left in the folder then.
     """
-    require_library("dicomweb_client", "Reading from a PACS")
+    require_library("dicomweb_client", _PURPOSE)
     from cisfa.pacs.dicomweb import DicomWeb
 
     with _receiving_into(folder) as unfinished, DicomWeb(address.service, report, patience) as pacs:
@@ -57,6 +56,20 @@ def fetch_series(
         files = _move(received, folder)
         pacs.say(Progress(_STAGE, 1.0, 0.0))
     return files
+
+
+def require_fetchable(address: SeriesAddress) -> None:
+    """Make sure of what reading a series needs on this computer, without asking the PACS.
+
+    Raises:
+        PacsError: A library is missing, or credentials, certificates or a proxy that this computer was told of cannot
+            be used.
+    """
+    require_library("dicomweb_client", _PURPOSE)
+    from cisfa.pacs.dicomweb import DicomWeb
+
+    with DicomWeb(address.service, ignore, _PATIENCE):
+        pass
 
 
 @contextmanager
@@ -134,7 +147,7 @@ def _move(received: list[Path], folder: Path) -> tuple[Path, ...]:
     files = []
     for path in received:
         try:
-            os.replace(path, folder / path.name)
+            move_into_place(path, folder / path.name)
         except OSError as error:
             raise PacsError(_cannot_write(folder, error)) from error
         files.append(folder / path.name)

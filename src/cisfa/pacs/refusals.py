@@ -10,12 +10,25 @@ import requests
 
 from cisfa.errors import PacsError
 from cisfa.pacs.address import DicomWebService
-from cisfa.pacs.credentials import PASSWORD, TOKEN, USER, how_to_keep
+from cisfa.pacs.credentials import HOST, PASSWORD, TOKEN, USER, how_to_keep
 from cisfa.pacs.patience import Patience
+from cisfa.pacs.plain_words import plain
 from cisfa.pacs.web_session import ConnectionLostError
 
 # request timeout, too early, too many requests, and a gateway whose server is away
 _PASSING = (408, 425, 429, 502, 503, 504)
+
+
+class RefusedError(PacsError):
+    """A service understood what it was asked, and said no.
+
+    Attributes:
+        code: HTTP's.
+    """
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def refusal_of(code: int, reason: str, wish: str, service: DicomWebService) -> Exception:
@@ -23,35 +36,39 @@ def refusal_of(code: int, reason: str, wish: str, service: DicomWebService) -> E
 
     Args:
         code: Of HTTP.
-        reason: The words behind it.
+        reason: The words behind it, whatever the server chose them to be.
         wish: What the service was asked to do.
         service: Which.
     """
-    place, said = service.place, f"{code} {reason}".strip()
+    said = plain(f"{code} {reason}")
+    if code == 407:
+        return PacsError(_PROXY_REFUSES)
+    if code in _PASSING:
+        return ConnectionLostError(f"it answers {said}")
+    return RefusedError(_refusal_in_words(code, said, wish, service), code)
+
+
+def _refusal_in_words(code: int, said: str, wish: str, service: DicomWebService) -> str:
+    place = service.place
     match code:
         case 401:
-            return PacsError(
+            return (
                 f"{place} does not know this computer's user, or the password is wrong ({said}). Set {USER} and"
-                f" {PASSWORD}, or {TOKEN}, in the environment, or run: {how_to_keep(service)}"
+                f" {PASSWORD}, or {TOKEN}, in the environment ({HOST}, where it is set, must be this"
+                f" host), or run: {how_to_keep(service)}"
             )
         case 403:
-            return PacsError(
-                f"{place} does not let this user {wish} ({said}). Ask whoever runs the PACS for the right."
-            )
+            return f"{place} does not let this user {wish} ({said}). Ask whoever runs the PACS for the right."
         case 404 | 410:
-            return PacsError(
+            return (
                 f"{place} was asked to {wish}, and knows nothing at that address ({said}). Check it: the DICOMweb"
                 f" service is taken to be at {service.root}."
             )
-        case 407:
-            return PacsError(_PROXY_REFUSES)
         case 413:
-            return PacsError(f"{place} does not take files so large ({said}). Ask whoever runs the PACS to allow them.")
+            return f"{place} does not take files so large ({said}). Ask whoever runs the PACS to allow them."
         case 415:
-            return PacsError(f"{place} does not take files of this kind ({said}). Ask whoever runs the PACS.")
-        case code if code in _PASSING:
-            return ConnectionLostError(f"it answers {said}")
-    return PacsError(f"{place} was asked to {wish}, and answers {said}. Ask whoever runs the PACS; its log says why.")
+            return f"{place} does not take files of this kind ({said}). Ask whoever runs the PACS."
+    return f"{place} was asked to {wish}, and answers {said}. Ask whoever runs the PACS; its log says why."
 
 
 def trouble_of(error: requests.RequestException, service: DicomWebService, patience: Patience) -> Exception:

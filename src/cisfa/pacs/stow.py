@@ -1,12 +1,12 @@
 """Store files over STOW-RS, and find out what became of them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cisfa.errors import PacsError
 from cisfa.events import Notice, Progress, Report
 from cisfa.pacs.address import DicomWebService
+from cisfa.pacs.damage import UNREADABLE
 from cisfa.pacs.dicomweb import DicomWeb
 from cisfa.pacs.patience import Patience
 from cisfa.pacs.reasons import DUPLICATE, reason_in_words
@@ -21,31 +21,42 @@ _STAGE = "sending to the PACS"
 _WAITS_FOR_ARRIVAL_S = (0.2, 1.0)
 
 
-def store_over_web(files: Sequence[DicomFile], service: DicomWebService, report: Report, patience: Patience) -> None:
+def store_over_web(
+    files: Sequence[DicomFile], service: DicomWebService, report: Report, patience: Patience
+) -> list[DicomFile]:
     """Store files that are not there yet.
+
+    Returns:
+        Those that were stored.
 
     Raises:
         PacsError: One is not stored, or perhaps not; the message says which.
     """
+    stored = []
     with DicomWeb(service, report, patience) as pacs:
         for done, file in enumerate(files):
             pacs.say(Progress(_STAGE, done / len(files)))
-            _store(file, pacs, report)
+            if _is_there(file, pacs) or not _store(file, pacs, report):
+                report(Notice(f"The {file.name} is in {service.place} already, and was not stored a second time."))
+            else:
+                stored.append(file)
         pacs.say(Progress(_STAGE, 1.0, 0.0))
+    return stored
 
 
-def _store(file: DicomFile, pacs: DicomWeb, report: Report) -> None:
-    if _is_there(file, pacs):
-        report(Notice(_is_there_already(file.path, pacs)))
-        return
+def _store(file: DicomFile, pacs: DicomWeb, report: Report) -> bool:
+    """Store a file; False where the service says that it is there already."""
     instance = read_instance(file)
     try:
         answer = pacs.store(instance)
     except ConnectionLostError as error:
         _find_out(file, pacs, error)
-        report(Notice(f"The connection to {pacs.service.place} failed ({error}), but {file.path} is stored there."))
-        return
-    _judge(answer, file, pacs, report)
+        report(Notice(f"The connection to {pacs.service.place} failed ({error}), but the {file.name} is stored there."))
+        return True
+    try:
+        return _judge(answer, file, pacs, report)
+    except UNREADABLE as error:
+        raise PacsError(_says_nothing(file, pacs)) from error
 
 
 def _is_there(file: DicomFile, pacs: DicomWeb) -> bool:
@@ -85,24 +96,22 @@ def _find_out(file: DicomFile, pacs: DicomWeb, error: ConnectionLostError) -> No
     ) from error
 
 
-def _judge(answer: "Dataset", file: DicomFile, pacs: DicomWeb, report: Report) -> None:
-    """Read what a service says about a file that it was sent."""
+def _judge(answer: "Dataset", file: DicomFile, pacs: DicomWeb, report: Report) -> bool:
+    """Read what a service says about a file that it was sent; False where it has it already."""
     refused = _code_for(file, answer, "FailedSOPSequence", "FailureReason")
     if refused == DUPLICATE:
-        report(Notice(_is_there_already(file.path, pacs)))
-    elif refused is not None:
+        return False
+    if refused is not None:
         raise PacsError(
             f"{pacs.service.place} did not store {file.path}: {reason_in_words(refused)}. Ask whoever runs the PACS;"
             " its log says more."
         )
-    elif (warned := _code_for(file, answer, "ReferencedSOPSequence", "WarningReason")) is None:
+    if (warned := _code_for(file, answer, "ReferencedSOPSequence", "WarningReason")) is None:
         if not _is_listed(file, answer) and not _is_there(file, pacs):
-            raise PacsError(
-                f"{pacs.service.place} took {file.path} without saying that it is stored, and does not list it. Ask"
-                " whoever runs the PACS; repeating it does no harm."
-            )
+            raise PacsError(_says_nothing(file, pacs))
     elif warned:
-        report(Notice(f"{pacs.service.place} stored {file.path}, but {reason_in_words(warned)}."))
+        report(Notice(f"{pacs.service.place} stored the {file.name}, but {reason_in_words(warned)}."))
+    return True
 
 
 def _code_for(file: DicomFile, answer: "Dataset", sequence: str, keyword: str) -> int | None:
@@ -121,5 +130,8 @@ def _is_listed(file: DicomFile, answer: "Dataset") -> bool:
     return any(item.get("ReferencedSOPInstanceUID") == file.instance_uid for item in stored)
 
 
-def _is_there_already(path: Path, pacs: DicomWeb) -> str:
-    return f"{path} is in {pacs.service.place} already, and was not stored a second time."
+def _says_nothing(file: DicomFile, pacs: DicomWeb) -> str:
+    return (
+        f"{pacs.service.place} took {file.path} without saying that it is stored, and does not list it. Ask whoever"
+        " runs the PACS; repeating it does no harm."
+    )

@@ -6,12 +6,16 @@ or ``SSL_CERT_FILE``, a proxy by ``HTTPS_PROXY``.
 
 import os
 import re
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
+from weakref import WeakSet
 
 import requests
 import requests.adapters
@@ -21,6 +25,8 @@ from cisfa.errors import PacsError
 from cisfa.pacs.address import DicomWebService
 from cisfa.pacs.credentials import Credentials
 from cisfa.pacs.patience import Patience
+from cisfa.pacs.plain_words import plain
+from cisfa.pacs.proxy import require_usable_proxy
 
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 _SLOWEST_BYTES_PER_S = 1024
@@ -46,24 +52,24 @@ class WebSession(requests.Session):
         service: Which; nobody else gets to see the credentials.
         credentials: None where there are none.
         patience: How slow an answer may be.
-        heard: Called whenever something came in or went out; what it raises ends the request.
+
+    Raises:
+        PacsError: The certificates or the proxy that this computer was told of cannot be used.
     """
 
-    def __init__(
-        self,
-        service: DicomWebService,
-        credentials: Credentials | None,
-        patience: Patience,
-        heard: Callable[[], None],
-    ) -> None:
+    def __init__(self, service: DicomWebService, credentials: Credentials | None, patience: Patience) -> None:
         super().__init__()
-        self._service, self._heard = service, heard
+        self._service = service
         self._ca_file = _ca_file()
+        if not service.is_loopback:
+            require_usable_proxy(service.root)
+        self._is_given_up = threading.Event()
+        self._connections: WeakSet[Any] = WeakSet()
         self._latest: requests.Response | None = None
         self.auth = _Authorization(credentials)
         self.headers["Accept-Encoding"] = "identity"
         for scheme in ("https://", "http://"):
-            self.mount(scheme, _Adapter(patience, heard))
+            self.mount(scheme, _Adapter(patience, self._heard, self._connections))
 
     def request(self, method: Any, url: Any, *args: Any, **settings: Any) -> requests.Response:
         """Send a request; the host is ours to state, since dicomweb-client forgets the port."""
@@ -75,6 +81,13 @@ class WebSession(requests.Session):
         self._let_go()
         self._latest = super().request(method, url, *args, **settings)
         return self._latest
+
+    def give_up(self) -> None:
+        """Let the request that another thread waits for end with an error, now."""
+        self._is_given_up.set()
+        for connection in list(self._connections):
+            with suppress(OSError, AttributeError):  # it is closed already, or not open yet
+                connection.sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close every connection."""
@@ -93,10 +106,11 @@ class WebSession(requests.Session):
         wanted = urlsplit(urljoin(resp.url, target))
         if _origin(resp.url) != _origin(wanted.geturl()) or resp.request.method != "GET":
             resp.close()
+            elsewhere = plain(f"{wanted.scheme}://{wanted.hostname or ''}")
             raise PacsError(
-                f"{self._service.place} sends this computer on to another address"
-                f" ({wanted.scheme}://{wanted.hostname or ''}), which is not followed, lest a password or a patient"
-                " reach somebody else. Give the final address, or ask whoever runs the PACS for it."
+                f"{self._service.place} sends this computer on to another address ({elsewhere}), which is not followed,"
+                " lest a password or a patient reach somebody else. Give the final address, or ask whoever runs the"
+                " PACS for it."
             )
         return target
 
@@ -109,8 +123,12 @@ class WebSession(requests.Session):
             merged["proxies"] = {}
         return merged
 
+    def _heard(self) -> None:
+        if self._is_given_up.is_set():
+            raise ConnectionLostError("it was given up", is_worth_a_try=False)
+
     def _in_hearing(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """What is sent, so that it can be cancelled: the body is not whole then, and a service drops it."""
+        """What is sent, so that it can be given up: the body is not whole then, and a service drops it."""
         for piece in pieces:
             self._heard()
             yield piece
@@ -136,15 +154,29 @@ class _Authorization(requests.auth.AuthBase):
 class _Adapter(requests.adapters.HTTPAdapter):
     """Lets every answer be watched."""
 
-    def __init__(self, patience: Patience, heard: Callable[[], None]) -> None:
+    def __init__(self, patience: Patience, heard: Callable[[], None], connections: "WeakSet[Any]") -> None:
         super().__init__()
-        self._patience, self._heard = patience, heard
+        self._patience, self._heard, self._connections = patience, heard, connections
 
     def send(self, *args: Any, **settings: Any) -> requests.Response:
         response = super().send(*args, **settings)
         marker = _closing_marker(response.headers.get("Content-Type", ""))
         response.raw = _WatchedBody(response.raw, self._patience, self._heard, marker)
         return response
+
+    def get_connection_with_tls_context(self, *args: Any, **settings: Any) -> Any:
+        """Where connections are made and kept; every one is remembered."""
+        pool = super().get_connection_with_tls_context(*args, **settings)
+        make = type(pool).ConnectionCls
+
+        def make_and_remember(*args: Any, **settings: Any) -> Any:
+            connection = make(*args, **settings)
+            self._connections.add(connection)
+            return connection
+
+        # urllib3 only calls it
+        pool.ConnectionCls = make_and_remember  # type: ignore[assignment]
+        return pool
 
 
 class _WatchedBody:
