@@ -17,13 +17,13 @@ from cisfa_slicer.settings import EXPORT_FOLDER
 from cisfa_slicer.volume_export import SceneError
 from CISFASegmentationLib.dicom_export import require_exportable
 from CISFASegmentationLib.export_fields import ExportFields
-from CISFASegmentationLib.export_run import ExportEnd, ExportRun
+from CISFASegmentationLib.export_run import ExportEnd, ExportRun, without_places
 from CISFASegmentationLib.export_targets import Target
 from CISFASegmentationLib.segment_table import show_segments
 from CISFASegmentationLib.segmentation_logic import SegmentationLogic, requirements_file
 
 _FILE = Path(__file__).parents[1] / "Resources" / "UI" / "CISFASegmentationExport.ui"
-_WIDTH, _HEIGHT = 640, 560
+_WIDTH, _HEIGHT = 700, 560
 
 
 class ExportDialog:
@@ -128,17 +128,19 @@ class ExportDialog:
         show_segments(self.ui.segmentTable, node, run.exportable)
         run.progress.connect(self._show_progress)
         run.log.connect(self._log)
-        run.ended.connect(self._on_end)
+        run.ended.connect(lambda end: self._on_end(end, run))
         self._run = run
         self._fields.remember()
         self._show_busy(_("Starting"), can_cancel=True)
 
-    def _on_end(self, end: ExportEnd) -> None:
+    def _on_end(self, end: ExportEnd, run: ExportRun) -> None:
         self._run = None
+        self._look()  # what was exported may be deleted by now
         self._show_idle()
         is_failure = end.outcome is Outcome.FAILED
         self._show_message(end.message, is_failure=is_failure)
-        self._log(end.message if is_failure else f"Export: {end.outcome.value}.")
+        message = without_places(end.message, run.exportable) if run.exportable is not None else end.message
+        self._log(message if is_failure else f"Export: {end.outcome.value}.")
 
     def _require_installed(self, target: Target) -> None:
         file = requirements_file(target)

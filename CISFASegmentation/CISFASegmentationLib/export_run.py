@@ -12,6 +12,7 @@ from cisfa_slicer.error_display import sentence_of
 from cisfa_slicer.interpreter import find_interpreter
 from cisfa_slicer.job import Job, JobEnd, Outcome
 from cisfa_slicer.job_folder import make_job_folder, remove_job_folder, remove_job_folder_now
+from cisfa_slicer.log_view import without_names
 from cisfa_slicer.signal import Signal
 from CISFASegmentationLib.dicom_export import Exportable, write_label_map
 from CISFASegmentationLib.export_delivery import Delivered, put_into_database, put_into_folder, series_description
@@ -71,7 +72,7 @@ class ExportRun:
     Attributes:
         exportable: What is exported, from :meth:`start` on.
         progress: Called with each :class:`~cisfa.events.Progress`.
-        log: Called with lines for the log.
+        log: Called with lines for the log, which do not say where the series lies.
         ended: Called once, with an :class:`ExportEnd`; processes and temporary files are gone by then.
     """
 
@@ -141,7 +142,7 @@ class ExportRun:
     def _new_job(self, variables: dict[str, str]) -> Job:
         self._job = Job(self._interpreter, variables=variables)
         self._job.event.connect(self._on_event)
-        self._job.log.connect(lambda line: self.log(line))
+        self._job.log.connect(self._tell)
         return self._job
 
     def _on_event(self, event: Event) -> None:
@@ -149,7 +150,10 @@ class ExportRun:
             case Progress():
                 self.progress(event)
             case Notice():
-                self.log(event.message)
+                self._tell(event.message)
+
+    def _tell(self, line: str) -> None:
+        self.log(line if self.exportable is None else without_places(line, self.exportable))
 
     def _on_written(self, end: JobEnd, request: _Request) -> None:
         """The file is whole: take it where it goes."""
@@ -187,6 +191,14 @@ class ExportRun:
         self._job = None
         remove_job_folder(request.folder)
         self.ended(end)
+
+
+def without_places(message: str, exportable: Exportable) -> str:
+    """A sentence for the log, with "…" for the series' files and folders, which may be called after a patient."""
+    folders = {file.parent for file in exportable.files}
+    names = {file.name for file in exportable.files} | {str(folder) for folder in folders}
+    names |= {folder.name for folder in folders}
+    return without_names(message, {name for name in names - {""} if name in message})
 
 
 def _for_users(message: str, request: _Request) -> str:

@@ -13,7 +13,7 @@ from CISFASegmentationLib.dicom_export import Exportable, drawn_of
 _SEGMENT, _CODE, _DRAWN = range(3)
 _WORDS = {
     "AUTOMATIC": "by the model (AUTOMATIC)",
-    "SEMIAUTOMATIC": "by the model, edited by hand (SEMIAUTOMATIC)",
+    "SEMIAUTOMATIC": "by the model, edited (SEMIAUTOMATIC)",
     "MANUAL": "by hand (MANUAL)",
 }
 

@@ -15,11 +15,12 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import CTImageStorage, Verification
 
 from cisfa.errors import PacsError
+from cisfa.events import ignore
 from cisfa.pacs.address import parse_series_address, parse_target
 from cisfa.pacs.fetch import require_fetchable
 from cisfa.pacs.patience import Patience
 from cisfa.pacs.plain_words import plain
-from cisfa.pacs.store import require_storable
+from cisfa.pacs.store import require_storable, store_instances
 from faulty_pacs import Fault, FaultyPacs, find_nothing_and_warn, only, refuse, refuse_in_raw_words, send_on_to
 from orthanc import Orthanc
 
@@ -156,3 +157,18 @@ def test_nothing_that_a_server_says_reaches_the_terminal_raw(
     assert "Mueller" not in said
     assert [letter for letter in said if not letter.isprintable() and letter not in "\r\n"] == []
     assert len(said) < 2000
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'{"00081198": {"vr": "LO", "Value": ["no list"]}}',
+        b'{"00081199": {"vr": "UI", "Value": ["1.2"]}}',
+    ],
+)
+def test_an_answer_of_another_form_is_not_taken_for_a_yes(
+    answer: bytes, faulty: FaultyPacs, ct_series: list[Path]
+) -> None:
+    faulty.fault = only("POST", refuse(200, answer, "application/dicom+json"))
+    with pytest.raises(PacsError, match="without saying that it is stored"):
+        store_instances(ct_series[:1], parse_target(faulty.address), ignore, patience=PATIENCE)

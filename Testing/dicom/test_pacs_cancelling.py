@@ -19,6 +19,7 @@ pytest.importorskip("pynetdicom")
 
 import pydicom
 from pynetdicom import AE, evt
+from pynetdicom.dul import DULServiceProvider
 from pynetdicom.sop_class import CTImageStorage, Verification
 
 from cisfa.errors import Cancelled
@@ -66,9 +67,9 @@ def seconds_until_cancelled(work: object) -> float:
 
 
 def living_threads() -> list[str]:
-    """Threads of ours and pynetdicom's that would keep the process from ending."""
-    ours = ("cisfa-pacs", "Thread-")
-    return [each.name for each in threading.enumerate() if each.name.startswith(ours) and not each.daemon]
+    """Threads of pynetdicom's that serve us and would keep the process from ending."""
+    serving = [each for each in threading.enumerate() if isinstance(each, DULServiceProvider)]
+    return [each.name for each in serving if each.assoc.is_requestor]
 
 
 @pytest.mark.parametrize("scheme", ["dicomweb+http", "dicomweb", "dimse"])

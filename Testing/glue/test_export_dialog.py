@@ -67,7 +67,7 @@ def test_it_shows_what_will_be_said_of_each_segment(host, dialog, node, volume) 
         ["liver", "Liver (SCT 10200004)", "by the model (AUTOMATIC)"],
         ["right kidney", "Kidney, Right (SCT 64033007)", "empty, left out"],
         ["left kidney", "Kidney, Left (SCT 64033007)", "empty, left out"],
-        ["spleen", "Spleen (SCT 78961009)", "by the model, edited by hand (SEMIAUTOMATIC)"],
+        ["spleen", "Spleen (SCT 78961009)", "by the model, edited (SEMIAUTOMATIC)"],
     ]
     assert dialog.ui.exportButton.enabled
     assert dialog.ui.problemLabel.isHidden()
@@ -218,6 +218,16 @@ def test_cancelling(host, dialog, job_does, tmp_path: Path) -> None:
     assert list(out.iterdir()) == []
 
 
+def test_what_is_deleted_meanwhile_is_written_and_offered_no_more(host, dialog, node, tmp_path: Path) -> None:
+    dialog.ui.folderEdit.currentPath = str(tmp_path)
+    dialog.ui.exportButton.click()
+    slicer.mrmlScene.RemoveNode(node)
+    assert "was written to" in finish(host, dialog)
+    assert cells(dialog) == []
+    assert "There is no segmentation to export" in dialog.ui.problemLabel.text
+    assert not dialog.ui.exportButton.enabled
+
+
 def test_a_failure_is_shown_and_logged_without_names(host, dialog, ui, job_does, tmp_path: Path) -> None:
     job_does("say('failed', message=sys.argv[2] + ' is odd.'); sys.exit(2)")
     dialog.ui.folderEdit.currentPath = str(tmp_path)
@@ -225,6 +235,20 @@ def test_a_failure_is_shown_and_logged_without_names(host, dialog, ui, job_does,
     assert finish(host, dialog) == "2: T2 fs segmentation is odd."
     assert "is odd." in ui.logText.plainText
     assert "T2 fs" not in ui.logText.plainText
+
+
+def test_the_log_does_not_say_where_the_series_lies(
+    host, dialog, ui, job_does, database: Database, tmp_path: Path
+) -> None:
+    file = Path(next(iter(database.files.values())))
+    said = f"{file} is damaged, labels.nrrd does not belong to {file.parent.name}."
+    job_does(f"sys.stderr.write({said!r} + chr(10)); say('failed', message={said!r}); sys.exit(2)")
+    dialog.ui.folderEdit.currentPath = str(tmp_path)
+    dialog.ui.exportButton.click()
+    assert str(file) in finish(host, dialog)
+    log = ui.logText.plainText
+    assert "is damaged" in log
+    assert not any(place in log for place in (str(file.parent), file.name, "belong to series"))
 
 
 @pytest.mark.parametrize("answer", ["Yes", "No"])

@@ -113,6 +113,8 @@ class _Line:
                 association.dul.to_user_queue.put(A_P_ABORT())
                 association.dimse.msg_queue.put((None, None))
                 association.dul.join(_FAREWELL_S)
+                if connection is not None:  # pynetdicom closes none that was shut down
+                    connection.close()
 
 
 def require_node(node: DimseNode, report: Report, patience: Patience) -> None:

@@ -6,7 +6,7 @@ import logging
 from cisfa.errors import PacsError
 
 _PACKAGES = {"dicomweb_client": "dicomweb-client"}
-_TALKATIVE = ("dicomweb_client", "pynetdicom", "urllib3", "pydicom")
+_TALKATIVE = ("dicomweb_client", "pynetdicom", "urllib3", "pydicom", "retrying")
 
 
 def require_library(module: str, purpose: str) -> None:

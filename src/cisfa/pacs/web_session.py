@@ -64,12 +64,12 @@ class WebSession(requests.Session):
         if not service.is_loopback:
             require_usable_proxy(service.root)
         self._is_given_up = threading.Event()
-        self._connections: WeakSet[Any] = WeakSet()
+        self._sockets: WeakSet[socket.socket] = WeakSet()
         self._latest: requests.Response | None = None
         self.auth = _Authorization(credentials)
         self.headers["Accept-Encoding"] = "identity"
         for scheme in ("https://", "http://"):
-            self.mount(scheme, _Adapter(patience, self._heard, self._connections))
+            self.mount(scheme, _Adapter(patience, self._heard, self._sockets))
 
     def request(self, method: Any, url: Any, *args: Any, **settings: Any) -> requests.Response:
         """Send a request; the host is ours to state, since dicomweb-client forgets the port."""
@@ -85,13 +85,14 @@ class WebSession(requests.Session):
     def give_up(self) -> None:
         """Let the request that another thread waits for end with an error, now."""
         self._is_given_up.set()
-        for connection in list(self._connections):
-            with suppress(OSError, AttributeError):  # it is closed already, or not open yet
-                connection.sock.shutdown(socket.SHUT_RDWR)
+        for each in list(self._sockets):
+            with suppress(OSError):  # it is closed already
+                each.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close every connection."""
-        self._let_go()
+        if not self._is_given_up.is_set():  # closing would wait for whoever reads; that thread does it
+            self._let_go()
         super().close()
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
@@ -154,9 +155,9 @@ class _Authorization(requests.auth.AuthBase):
 class _Adapter(requests.adapters.HTTPAdapter):
     """Lets every answer be watched."""
 
-    def __init__(self, patience: Patience, heard: Callable[[], None], connections: "WeakSet[Any]") -> None:
+    def __init__(self, patience: Patience, heard: Callable[[], None], sockets: "WeakSet[socket.socket]") -> None:
         super().__init__()
-        self._patience, self._heard, self._connections = patience, heard, connections
+        self._patience, self._heard, self._sockets = patience, heard, sockets
 
     def send(self, *args: Any, **settings: Any) -> requests.Response:
         response = super().send(*args, **settings)
@@ -165,13 +166,20 @@ class _Adapter(requests.adapters.HTTPAdapter):
         return response
 
     def get_connection_with_tls_context(self, *args: Any, **settings: Any) -> Any:
-        """Where connections are made and kept; every one is remembered."""
+        """Where connections are made and kept; every one's socket is remembered."""
         pool = super().get_connection_with_tls_context(*args, **settings)
         make = type(pool).ConnectionCls
 
         def make_and_remember(*args: Any, **settings: Any) -> Any:
-            connection = make(*args, **settings)
-            self._connections.add(connection)
+            connection: Any = make(*args, **settings)
+            connect = connection.connect
+
+            def connect_and_remember() -> None:
+                connect()
+                if connection.sock is not None:
+                    self._sockets.add(connection.sock)
+
+            connection.connect = connect_and_remember
             return connection
 
         # urllib3 only calls it
