@@ -61,6 +61,7 @@ class NodeTarget:
         # a token of Slicer's own environment would come before what the user typed
         return {
             "CISFA_DICOMWEB_USER": self.user, "CISFA_DICOMWEB_PASSWORD": self.password, "CISFA_DICOMWEB_TOKEN": "",
+            "CISFA_DICOMWEB_HOST": "",
         }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from faulty_pacs import FaultyPacs
     from orthanc import Orthanc
 
-CREDENTIALS = ("CISFA_DICOMWEB_TOKEN", "CISFA_DICOMWEB_USER", "CISFA_DICOMWEB_PASSWORD")
+CREDENTIALS = ("CISFA_DICOMWEB_HOST", "CISFA_DICOMWEB_TOKEN", "CISFA_DICOMWEB_USER", "CISFA_DICOMWEB_PASSWORD")
 # what would let a request go another way than the tests mean
 NETWORK = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 

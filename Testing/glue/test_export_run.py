@@ -71,6 +71,7 @@ def test_a_password_goes_through_the_environment_alone(
         "CISFA_DICOMWEB_USER": "anna",
         "CISFA_DICOMWEB_PASSWORD": "geheim",
         "CISFA_DICOMWEB_TOKEN": "",
+        "CISFA_DICOMWEB_HOST": "",
     }
     assert sent["words"][2:4] == ["--to", "dicomweb://pacs.example.org/dicom-web"]
     assert "geheim" not in json.dumps([sent["words"], exported, lines, ends[0].message])

@@ -68,6 +68,7 @@ def test_what_is_typed_comes_before_a_token_of_the_environment_and_is_shown_to_n
         "CISFA_DICOMWEB_USER": "anna",
         "CISFA_DICOMWEB_PASSWORD": "geheim",
         "CISFA_DICOMWEB_TOKEN": "",
+        "CISFA_DICOMWEB_HOST": "",
     }
     assert "geheim" not in repr(target) + target.address
     assert dicomweb_target("https://a/b").variables == {}

@@ -154,7 +154,7 @@ def _plan(arguments: argparse.Namespace, temporary: ExitStack, report: Report) -
         )
     exported = {place: target for place, target in label_maps.items() if arguments.dicom_seg or place in stores}
     segmentations = plan_segmentations(exported, overwrite=arguments.overwrite)
-    _require_usable_pacs(remote.values(), stores.values())
+    _require_usable_pacs(remote.values(), stores.values(), report)
     return Plan(label_maps, organ_reports, segmentations, remote, stores, are_kept=arguments.output is not None)
 
 
@@ -196,7 +196,7 @@ def _stores(
 
 
 def _require_usable_pacs(
-    addresses: "Iterable[SeriesAddress]", targets: "Iterable[DicomWebService | DimseNode]"
+    addresses: "Iterable[SeriesAddress]", targets: "Iterable[DicomWebService | DimseNode]", report: Report
 ) -> None:
     """Raise before minutes of work what would be found out after them.
 
@@ -217,4 +217,4 @@ def _require_usable_pacs(
     for address in read_from:
         require_fetchable(address)
     for target in sent_to:
-        require_storable(target)
+        require_storable(target, report)
