@@ -220,7 +220,7 @@ def test_a_result_that_a_pacs_does_not_take_is_kept_and_can_be_sent_later(
     def refuse(*_: object, **__: object) -> None:
         raise PacsError("THE PACS at 192.0.2.7:104 broke off the connection.")
 
-    monkeypatch.setattr("cisfa.pacs.store.require_storable", lambda target: None)
+    monkeypatch.setattr("cisfa.pacs.store.require_storable", lambda *_: None)
     monkeypatch.setattr("cisfa.pacs.store.store_instances", refuse)
     target = "dimse://192.0.2.7:104/THE%20PACS"
     words = ["segment", str(series), "--bundle", str(BUNDLE), "--output", str(tmp_path / "out"), "--store", target]
