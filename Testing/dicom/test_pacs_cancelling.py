@@ -29,7 +29,9 @@ from cisfa.pacs.fetch import fetch_series
 from cisfa.pacs.store import require_storable, store_instances
 from faulty_pacs import FaultyPacs, only, silent
 
-pytestmark = pytest.mark.usefixtures("unknown_user")
+# pynetdicom's node loses a socket when a connection ends while it is being closed: its own race, and none of ours
+_LOST_SOCKET = "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+pytestmark = [pytest.mark.usefixtures("unknown_user"), pytest.mark.filterwarnings(_LOST_SOCKET)]
 
 CANCELLED = 3
 # Slicer kills the process after six

@@ -27,6 +27,9 @@ from cisfa.pacs.patience import Patience
 from cisfa.pacs.store import store_instances
 from orthanc import Orthanc, free_port, running_orthanc, what_is_missing
 
+# pynetdicom's node loses a socket when a connection ends while it is being closed: its own race, and none of ours
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
+
 PATIENCE = Patience(connect_s=5, read_s=20)
 LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.7"
 Handler = Callable[[evt.Event], int]

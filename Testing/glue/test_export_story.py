@@ -26,6 +26,9 @@ from panel_driving import leftovers
 from scenes import add_transform, snapshot
 from stand_ins import GOOD
 
+# pynetdicom's node loses a socket when a connection ends while it is being closed: its own race, and none of ours
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
+
 KIDNEY = "Segmentation category and type - 3D Slicer General Anatomy list~SCT^123037004^Anatomical Structure"
 KIDNEY += "~SCT^64033007^Kidney~SCT^24028007^Right~Anatomic codes - DICOM master list~^^~^^"
 MINE = np.zeros(SHAPE, bool)
