@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, overload
 
 import qt
 import slicer
@@ -75,19 +75,10 @@ class SegmentationLogic:
             Cancelled: Somebody cancelled it.
             CisfaError: The volume, the region or the bundle cannot be used, or something is not installed.
         """
-        loop = qt.QEventLoop()
-        ends: list[RunEnd] = []
-        run = self.start(volume, bundle, roi=roi, replaced=replaced, options=options)
-        run.ended.connect(ends.append)
-        run.ended.connect(lambda end: loop.quit())
-        loop.exec()
-        if not ends:  # Slicer quits while somebody waits
-            run.end_now()
-        if ends[0].outcome is Outcome.CANCELLED:
-            raise Cancelled(ends[0].message)
-        if ends[0].outcome is Outcome.FAILED:
-            raise SegmentationError(ends[0].message)
-        return ends[0].segmentation
+        end = _end_of(self.start(volume, bundle, roi=roi, replaced=replaced, options=options))
+        if end.outcome is Outcome.FAILED:
+            raise SegmentationError(end.message)
+        return end.segmentation
 
     def start(
         self,
@@ -147,19 +138,10 @@ class SegmentationLogic:
             Cancelled: Somebody cancelled it.
             CisfaError: The segmentation cannot be exported as it is, or something is not installed.
         """
-        loop = qt.QEventLoop()
-        ends: list[ExportEnd] = []
-        run = self.start_export(segmentation, target, kind=kind, external_python=external_python)
-        run.ended.connect(ends.append)
-        run.ended.connect(lambda end: loop.quit())
-        loop.exec()
-        if not ends:  # Slicer quits while somebody waits
-            run.end_now()
-        if ends[0].outcome is Outcome.CANCELLED:
-            raise Cancelled(ends[0].message)
-        if ends[0].delivered is None:
-            raise ExportFailedError(ends[0].message)
-        return ends[0].delivered
+        end = _end_of(self.start_export(segmentation, target, kind=kind, external_python=external_python))
+        if end.delivered is None:
+            raise ExportFailedError(end.message)
+        return end.delivered
 
     def start_export(
         self,
@@ -249,3 +231,25 @@ class SegmentationLogic:
 def requirements_file(target: Target) -> Path:
     """What has to be installed for an export."""
     return PACS_FILE if isinstance(target, NodeTarget) else DICOM_FILE
+
+
+@overload
+def _end_of(run: SegmentationRun) -> RunEnd: ...
+@overload
+def _end_of(run: ExportRun) -> ExportEnd: ...
+def _end_of(run: SegmentationRun | ExportRun) -> RunEnd | ExportEnd:
+    """Wait for a run that was just started; the window, where there is one, stays alive meanwhile.
+
+    Raises:
+        Cancelled: Somebody cancelled it.
+    """
+    loop = qt.QEventLoop()
+    ends: list[RunEnd | ExportEnd] = []
+    run.ended.connect(ends.append)
+    run.ended.connect(lambda end: loop.quit())
+    loop.exec()
+    if not ends:  # Slicer quits while somebody waits
+        run.end_now()
+    if ends[0].outcome is Outcome.CANCELLED:
+        raise Cancelled(ends[0].message)
+    return ends[0]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cisfa.errors import ExportError
-from cisfa.imaging.geometry import Geometry
+from cisfa.imaging.geometry import Geometry, shape_in_words
 from cisfa.imaging.volume import LabelMap
 
 # DICOM writes positions as decimal strings, and scanners round them: of the smallest spacing
@@ -36,14 +36,15 @@ def voxels_on_grid(label_map: LabelMap, grid: Geometry, *, series: str) -> NDArr
             voxels, geometry = np.flip(voxels, axis), geometry.flipped(axis)
     if geometry.shape != grid.shape:
         raise ExportError(
-            f"{label_map.name} does not belong to {series}: it has {_in_words(geometry.shape)}, the series"
-            f" {_in_words(grid.shape)}. Choose the series that was segmented, or resample the label map onto its grid."
+            f"{label_map.name} does not belong to {series}: it has {shape_in_words(geometry.shape)}, the series"
+            f" {shape_in_words(grid.shape)}. Choose the series that was segmented, or resample the label map onto its"
+            " grid."
         )
     apart_mm = geometry.farthest_corner_mm(grid)
     if apart_mm > max(_SAME_PLACE_MM, _TOLERANCE * min(grid.spacing_mm)):
         raise ExportError(
-            f"{label_map.name} does not belong to {series}: both have {_in_words(grid.shape)}, but their corners lie"
-            f" up to {apart_mm:.2f} mm apart. Choose the series that was segmented, or resample the label map onto its"
+            f"{label_map.name} does not belong to {series}: both have {shape_in_words(grid.shape)}, but their corners"
+            f" lie up to {apart_mm:.2f} mm apart. Choose the series that was segmented, or resample the label map onto its"
             " grid."
         )
     return voxels
@@ -54,7 +55,3 @@ def _order_of_axes(geometry: Geometry, grid: Geometry) -> tuple[int, int, int]:
     alignment = np.abs(grid.axes_lps @ geometry.axes_lps.T)
     orders = [(first, second, third) for first, second, third in permutations(range(3))]
     return max(orders, key=lambda order: sum(alignment[axis, order[axis]] for axis in range(3)))
-
-
-def _in_words(shape: tuple[int, int, int]) -> str:
-    return f"{shape[0]} slices of {shape[1]}x{shape[2]}"

@@ -139,7 +139,7 @@ class Geometry:
         """
         if self.shape != other.shape:
             raise GeometryError(
-                f"{ours} has {_in_words(self.shape)}, but {theirs} has {_in_words(other.shape)}."
+                f"{ours} has {shape_in_words(self.shape)}, but {theirs} has {shape_in_words(other.shape)}."
                 " Resample one onto the other's grid."
             )
         if not self.is_same_grid(other):
@@ -175,5 +175,6 @@ def _is_flat(axes_mm: NDArray[np.float64]) -> bool:
     return bool((lengths == 0).any() or abs(np.linalg.det(axes_mm / lengths)) < _FLAT)
 
 
-def _in_words(shape: tuple[int, int, int]) -> str:
+def shape_in_words(shape: tuple[int, int, int]) -> str:
+    """For people: "30 slices of 512x512"."""
     return f"{shape[0]} slices of {shape[1]}x{shape[2]}"
