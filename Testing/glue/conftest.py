@@ -94,3 +94,23 @@ def kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     folder.mkdir()
     monkeypatch.setenv("CISFA_TEST_KEEPS", str(folder))
     return lambda command: json.loads((folder / f"{command}.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def logic(host, resources: Path):
+    """Segments and exports, with the demo's model."""
+    from cisfa_slicer.model_library import ModelLibrary
+    from CISFASegmentationLib.segmentation_logic import SegmentationLogic
+
+    library = ModelLibrary(resources / "CISFASegmentationDemoBundle.zip", resources / "CISFASegmentationCatalogue.json")
+    made = SegmentationLogic(library)
+    yield made
+    made.end_now()
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """A folder to export into."""
+    folder = tmp_path / "Aus gang ä"
+    folder.mkdir()
+    return folder

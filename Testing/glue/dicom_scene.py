@@ -14,6 +14,9 @@ from pydicom.errors import InvalidDicomError
 
 from cisfa.imaging.geometry import Geometry
 from cisfa.imaging.volume import Volume
+from CISFASegmentationLib.export_run import ExportEnd
+from CISFASegmentationLib.segmentation_logic import SegmentationLogic
+from panel_driving import leftovers
 from scenes import add_volume, image_of
 
 SERIES_WRITER = Path(__file__).resolve().parents[1] / "dicom"
@@ -147,3 +150,13 @@ def mask_of(node, organ: str, volume) -> np.ndarray:
     """A segment's voxels on the volume's grid, as Slicer resamples them."""
     identity = node.GetSegmentation().GetSegmentIdBySegmentName(organ)
     return slicer.util.arrayFromSegmentBinaryLabelmap(node, identity, volume) > 0
+
+
+def run_to_end(host, logic: SegmentationLogic, node, target, **choices: object) -> ExportEnd:
+    """Export, and wait for the one end; nothing temporary is left then."""
+    ends: list[ExportEnd] = []
+    logic.start_export(node, target, **choices).ended.connect(ends.append)
+    host.spin_until(lambda: ends, timeout_s=60)
+    assert len(ends) == 1
+    assert leftovers() == []
+    return ends[0]

@@ -1,29 +1,19 @@
 """An export's secrets, and all that can go wrong with it."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cisfa.errors import Cancelled, CisfaError
 from cisfa_slicer.job import Outcome
-from cisfa_slicer.model_library import ModelLibrary
 from cisfa_slicer.requirements import DICOM_FILE, PACS_FILE, Requirement, RequirementsError
 from CISFASegmentationLib.export_run import ExportEnd
 from CISFASegmentationLib.export_targets import NodeTarget, dicomweb_target
 from CISFASegmentationLib.segmentation_logic import ExportFailedError, SegmentationLogic
-from dicom_scene import Database, load_from_dicom, make_result
+from dicom_scene import Database, load_from_dicom, make_result, run_to_end
 from panel_driving import leftovers
 from stand_ins import EXPORTED, WAITS
-
-
-@pytest.fixture
-def logic(host, resources: Path) -> Iterator[SegmentationLogic]:
-    library = ModelLibrary(resources / "CISFASegmentationDemoBundle.zip", resources / "CISFASegmentationCatalogue.json")
-    made = SegmentationLogic(library)
-    yield made
-    made.end_now()
 
 
 @pytest.fixture
@@ -34,22 +24,6 @@ def volume(database: Database, tmp_path: Path):
 @pytest.fixture
 def node(logic: SegmentationLogic, volume):
     return make_result(volume)
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    folder = tmp_path / "Aus gang ä"
-    folder.mkdir()
-    return folder
-
-
-def run_to_end(host, logic: SegmentationLogic, node, target, **choices: object) -> ExportEnd:
-    ends: list[ExportEnd] = []
-    logic.start_export(node, target, **choices).ended.connect(ends.append)
-    host.spin_until(lambda: ends, timeout_s=60)
-    assert len(ends) == 1
-    assert leftovers() == []
-    return ends[0]
 
 
 # credentials

@@ -17,11 +17,9 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import LabelMapSegmentationStorage, SegmentationStorage
 
 from cisfa_slicer.job import Outcome
-from cisfa_slicer.model_library import ModelLibrary
-from CISFASegmentationLib.export_run import ExportEnd
 from CISFASegmentationLib.export_targets import dicomweb_target, dimse_target
 from CISFASegmentationLib.segmentation_logic import SegmentationLogic
-from dicom_scene import SHAPE, Database, geometry, labels, load_from_dicom, make_result, oriented, paint
+from dicom_scene import SHAPE, Database, geometry, labels, load_from_dicom, make_result, oriented, paint, run_to_end
 from panel_driving import leftovers
 from scenes import add_transform, snapshot
 from stand_ins import GOOD
@@ -36,14 +34,6 @@ MINE[0:2, 15:18, 1:4] = True
 
 
 @pytest.fixture
-def logic(host, resources: Path) -> Iterator[SegmentationLogic]:
-    library = ModelLibrary(resources / "CISFASegmentationDemoBundle.zip", resources / "CISFASegmentationCatalogue.json")
-    made = SegmentationLogic(library)
-    yield made
-    made.end_now()
-
-
-@pytest.fixture
 def volume(database: Database, tmp_path: Path):
     return load_from_dicom(database, tmp_path / "Müller, Anna" / "series 1")
 
@@ -51,22 +41,6 @@ def volume(database: Database, tmp_path: Path):
 @pytest.fixture
 def node(logic: SegmentationLogic, volume):
     return make_result(volume)
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    folder = tmp_path / "Aus gang ä"
-    folder.mkdir()
-    return folder
-
-
-def run_to_end(host, logic: SegmentationLogic, node, target, **choices: object) -> ExportEnd:
-    ends: list[ExportEnd] = []
-    logic.start_export(node, target, **choices).ended.connect(ends.append)
-    host.spin_until(lambda: ends, timeout_s=60)
-    assert len(ends) == 1
-    assert leftovers() == []
-    return ends[0]
 
 
 def masks_of(file: Path | str) -> dict[str, tuple[str, np.ndarray]]:

@@ -44,8 +44,8 @@ def voxels_on_grid(label_map: LabelMap, grid: Geometry, *, series: str) -> NDArr
     if apart_mm > max(_SAME_PLACE_MM, _TOLERANCE * min(grid.spacing_mm)):
         raise ExportError(
             f"{label_map.name} does not belong to {series}: both have {shape_in_words(grid.shape)}, but their corners"
-            f" lie up to {apart_mm:.2f} mm apart. Choose the series that was segmented, or resample the label map onto its"
-            " grid."
+            f" lie up to {apart_mm:.2f} mm apart. Choose the series that was segmented, or resample the label map"
+            " onto its grid."
         )
     return voxels
 
