@@ -1,6 +1,7 @@
 """Where the tests of DICOM find what writes series for them, and a PACS."""
 
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,3 +78,18 @@ def ct_series(tmp_path: Path) -> list[Path]:
     )
     voxels = np.random.default_rng(5).integers(-1000, 1500, geometry.shape).astype(np.int16)
     return write_series(tmp_path / "ct", Volume(voxels, geometry, "ct"))
+
+
+@pytest.fixture
+def closed_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that may not be looked into, whoever runs the tests."""
+    folder, scan = tmp_path / "closed", os.scandir
+    folder.mkdir()
+
+    def scan_or_not(place: str) -> object:
+        if os.fspath(place).endswith(folder.name):
+            raise PermissionError(13, "Permission denied", os.fspath(place))
+        return scan(place)
+
+    monkeypatch.setattr(os, "scandir", scan_or_not)
+    return folder

@@ -1,6 +1,5 @@
 """What ``cisfa segment`` takes for a volume: DICOM folders, files of a series, folders of both, other formats."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -173,16 +172,8 @@ def test_paths_that_can_be_none_are_told(tmp_path: Path, name: str) -> None:
             plan()
 
 
-def test_a_folder_below_that_cannot_be_opened_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "closed").mkdir()
+@pytest.mark.usefixtures("closed_folder")
+def test_a_folder_below_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     write_volume(volume(), tmp_path / "a.nii")
-    scan = os.scandir
-
-    def scan_or_not(place: str) -> object:
-        if os.fspath(place).endswith("closed"):
-            raise PermissionError(13, "Permission denied", os.fspath(place))
-        return scan(place)
-
-    monkeypatch.setattr(os, "scandir", scan_or_not)
     with pytest.raises(VolumeFileError, match="closed cannot be opened: Permission denied"):
         find_volumes([tmp_path])

@@ -224,17 +224,9 @@ def test_a_path_that_can_be_none_is_told(tmp_path: Path, name: str) -> None:
     assert "cannot be opened" in refusal([tmp_path / name])
 
 
-def test_a_folder_that_cannot_be_looked_into_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("closed_folder")
+def test_a_folder_that_cannot_be_looked_into_is_refused(tmp_path: Path) -> None:
     write_series(tmp_path / "a", small_volume(slices=2))
-    (tmp_path / "closed").mkdir()
-    scan = os.scandir
-
-    def scan_or_not(place: str) -> object:
-        if os.fspath(place).endswith("closed"):
-            raise PermissionError(13, "Permission denied", os.fspath(place))
-        return scan(place)
-
-    monkeypatch.setattr(os, "scandir", scan_or_not)
     with pytest.raises(VolumeFileError, match="closed cannot be opened: Permission denied"):
         dicom_folders_below(tmp_path)
 
