@@ -116,6 +116,24 @@ def test_good_cases_are_told_with_pictures_organs_and_what_training_takes(cases:
     assert not (cases.parent / "run").exists()
 
 
+def test_folders_are_checked_as_training_takes_them(drawn: Path, tmp_path: Path) -> None:
+    folders = [f"--source={drawn / 'ct'}", f"--target={drawn / 'mr'}", f"--report={tmp_path / 'report.json'}"]
+    assert main.main(["check", *folders, "--device=cpu", *SETTINGS]) == main.DONE
+    found = read_check_report(tmp_path / "report.json")
+    assert found.errors == ()
+    assert [(one.domain, one.problem) for one in found.cases] == [("source", None)] * 4 + [("target", None)] * 4
+    assert [each.segment.name for each in found.cases[0].segments] == ["liver", "spleen"]
+
+
+@pytest.mark.parametrize("of_both", [True, False])
+def test_a_list_and_folders_are_not_mixed(of_both: bool, drawn: Path, tmp_path: Path) -> None:
+    named = ["--cases", "cases.json", "--source", str(drawn / "ct")] if of_both else []
+    parser = argparse.ArgumentParser()
+    check.add_arguments(parser)
+    with pytest.raises(CisfaError, match="either --source with --target, or --cases"):
+        check.run(parser.parse_args([*named, f"--report={tmp_path / 'report.json'}"]), ignore)
+
+
 def test_progress_counts_the_cases(cases: Path) -> None:
     _, events = run(cases, *SETTINGS)
     stages = list(dict.fromkeys(event.stage for event in events if isinstance(event, Progress)))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cisfa.cli.train import add_settings_arguments
-from cisfa.errors import CisfaError
+from cisfa.errors import CaseError, CisfaError
 from cisfa.events import Finished, Notice, Report
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from cisfa.config import TrainingConfig
 
 HELP = (
-    "look at the cases of a list, and say before a training starts what is wrong with cases and settings, how long it"
-    " will take, and how much memory and disk space"
+    "look at the cases of a list, or of two folders, and say before a training starts what is wrong with cases and"
+    " settings, how long it will take, and how much memory and disk space"
 )
 
 
@@ -26,8 +26,10 @@ class CheckError(CisfaError):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
+    parser.add_argument("--source", type=Path, metavar="DIR", help="folder with images/ and labels/")
+    parser.add_argument("--target", type=Path, metavar="DIR", help="folder with images/; its labels are never opened")
     parser.add_argument(
-        "--cases", type=Path, required=True, metavar="FILE", help="list of cases, as CISFA Training saves it"
+        "--cases", type=Path, metavar="FILE", help="list of cases instead of the folders, as CISFA Training saves it"
     )
     parser.add_argument(
         "--report", type=Path, required=True, metavar="OUT.json",
@@ -51,7 +53,6 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
         CheckError: Something has to be mended before a training can start; the report has been written.
         CisfaError: The list or the settings cannot be read, or the report cannot be written.
     """
-    from cisfa.cases.case_list import read_case_list
     from cisfa.cases.check_report import CheckReport, write_check_report
     from cisfa.cases.fact_cache import FactCache
     from cisfa.cases.findings import case_problems
@@ -64,7 +65,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
         assignments=arguments.assignments,
         method=arguments.method,
     )
-    cases = read_case_list(arguments.cases)
+    cases = _cases(arguments, config)
     cache = FactCache(arguments.cache) if arguments.cache else None
     facts = inspect_cases(cases, config, report, cache=cache)
     if arguments.facts_only:
@@ -78,6 +79,31 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
             report(Notice(line))
         _require_no_error(found)
     report(Finished((str(arguments.report),)))
+
+
+def _cases(arguments: argparse.Namespace, config: "TrainingConfig") -> "CaseList":
+    """The cases of a list, or of folders as ``cisfa train`` takes them: what labels of the target say is not asked."""
+    from cisfa.cases.case_folder import labelled_cases, organs_beside, require_different_patients, unlabelled_cases
+    from cisfa.cases.case_list import CaseList, ListedCase, read_case_list
+    from cisfa.imaging.organs import organs_from_names
+    from cisfa.imaging.segments import Segment
+
+    has_folders = bool(arguments.source or arguments.target)
+    if bool(arguments.cases) == has_folders:
+        raise CaseError("Name the cases: either --source with --target, or --cases FILE.")
+    if arguments.cases:
+        return read_case_list(arguments.cases)
+    source = labelled_cases(arguments.source) if arguments.source else []
+    target = unlabelled_cases(arguments.target) if arguments.target else []
+    require_different_patients(source, target)
+    organs = (organs_beside(arguments.source) if arguments.source else None) or organs_from_names(config.organs)
+    segments = tuple(Segment(organ.label, organ.name, organ.type, organ.laterality) for organ in organs)
+    return CaseList(
+        source=tuple(ListedCase(case.name, case.volume, case.labels, segments=segments) for case in source),
+        target=tuple(ListedCase(case.name, case.volume) for case in target),
+        organs=organs,
+        mapping={segment.key: segment.name for segment in segments},
+    )
 
 
 def _whole_report(

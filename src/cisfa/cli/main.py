@@ -52,10 +52,11 @@ COMMANDS = {
     "send": Entry("send DICOM files to a PACS", is_job=True),
     "train": Entry("adapt a model to an unlabelled target domain", is_job=True),
     "check": Entry("say what is wrong with cases and settings before a training", is_job=True),
-    "crossval": Entry("train and score one model for each fold of patients", is_job=True),
+    "crossval": Entry("train and score methods, or a table of settings, over folds of patients", is_job=True),
     "evaluate": Entry("score label maps against expert ones, and write a report"),
     "score": Entry("segment labelled cases with a run or bundle, and score it", is_job=True),
     "bundle": Entry("show, check, download or make a model bundle"),
+    "prepare": Entry("turn a public data set into cases that training reads", is_job=True),
     "phantom": Entry("make synthetic cases to try things out with"),
     "doctor": Entry("say what this computer has and what is missing", is_job=True),
 }

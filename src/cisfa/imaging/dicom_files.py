@@ -63,11 +63,12 @@ class SeriesFiles:
     name: str
 
 
-def find_series(place: Path | Iterable[Path]) -> SeriesFiles:
+def find_series(place: Path | Iterable[Path], *, is_one: bool = False) -> SeriesFiles:
     """Find the files of one series.
 
     Args:
         place: A folder with one image series; a file, which stands for its series in its folder; or the series' files.
+        is_one: The files that are given are known to be one series, whatever UIDs an anonymiser gave each of them.
 
     Raises:
         VolumeFileError: There is no DICOM image, there are several series, or a file cannot be read.
@@ -84,7 +85,8 @@ def find_series(place: Path | Iterable[Path]) -> SeriesFiles:
     for path in paths:
         _require_there(path)
     images = [image for path in paths if (image := _image(path, _required_header(path))) is not None]
-    return _only_series(images, f"{paths[0].parent} ({len(paths)} files)", _name_of(paths[0].parent))
+    where = f"{paths[0].parent} ({len(paths)} files)"
+    return _only_series(images, where, _name_of(paths[0].parent), is_one=is_one)
 
 
 def holds_image_series(folder: Path) -> bool:
@@ -182,14 +184,14 @@ def _is_one_of(kind: str, classes: Iterable[str]) -> bool:
     return any(kind == one or kind.startswith(f"{one}.") for one in classes)
 
 
-def _only_series(images: Sequence[ImageFile], where: str, name: str) -> SeriesFiles:
+def _only_series(images: Sequence[ImageFile], where: str, name: str, *, is_one: bool = False) -> SeriesFiles:
     if not images:
         raise VolumeFileError(
             f"{where} holds no DICOM image. Name a folder whose own files are one CT or MR series, or one of its files."
         )
     kept = _without_scouts(images)
     series = Counter(image.series_uid for image in kept)
-    if len(series) > 1:
+    if len(series) > 1 and not is_one:
         raise VolumeFileError(
             f"{where} holds {len(series)} series: {_listed(kept, series)}. Name one file of the series that is meant."
         )

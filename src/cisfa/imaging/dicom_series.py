@@ -60,17 +60,19 @@ class DicomSeries:
     name: str
 
 
-def open_series(place: Path | Iterable[Path]) -> DicomSeries:
+def open_series(place: Path | Iterable[Path], *, is_one: bool = False) -> DicomSeries:
     """Read and check the headers of a series.
 
     Args:
         place: A folder with one image series; a file, which stands for its series in its folder; or the series' files.
+        is_one: The files that are given are known to be one series, whatever UIDs an anonymiser gave each of them: of
+            the series, and of the frame of reference, which is then left out.
 
     Raises:
         VolumeFileError: There is none or more than one, or its slices make no volume; the message says why.
     """
     with patient_reading():
-        found = find_series(place)
+        found = find_series(place, is_one=is_one)
         for image in found.images:
             layout_of(image.header, str(image.path))
         frames = [frame for index, image in enumerate(found.images) for frame in frames_of(image, index)]
@@ -80,7 +82,7 @@ def open_series(place: Path | Iterable[Path]) -> DicomSeries:
             headers=tuple(image.header for image in found.images),
             frames=tuple(Frame(frame.file, frame.number, *frame.rescale) for frame in stack.frames),
             geometry=stack.geometry,
-            facts=_facts(stack.frames[0], common_frame_of_reference(frames, found.where)),
+            facts=_facts(stack.frames[0], "" if is_one else common_frame_of_reference(frames, found.where)),
             name=found.name,
         )
 
