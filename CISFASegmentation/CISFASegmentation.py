@@ -212,6 +212,10 @@ class CISFASegmentationLogic(ScriptedLoadableModuleLogic):
         """Start segmenting a volume and return at once; see :meth:`SegmentationLogic.start`."""
         return self.segmentation.start(volume_node, bundle, **choices)
 
+    def organs(self, segmentation_node):
+        """What is known of a result's organs, their quality too; see :meth:`SegmentationLogic.organs`."""
+        return self.segmentation.organs(segmentation_node)
+
     def export_dicom_seg(self, segmentation_node, target, *, kind="binary", external_python=""):
         """Write a segmentation as DICOM SEG and wait; see :meth:`SegmentationLogic.export_dicom_seg`."""
         return self.segmentation.export_dicom_seg(segmentation_node, target, kind=kind, external_python=external_python)

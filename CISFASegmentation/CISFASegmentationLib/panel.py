@@ -19,9 +19,10 @@ from CISFASegmentationLib.batch import Batch
 from CISFASegmentationLib.export_dialog import ExportDialog
 from CISFASegmentationLib.model_fit import doubts
 from CISFASegmentationLib.model_section import ModelSection
-from CISFASegmentationLib.organ_table import clear_organs, remark_of, show_organs
+from CISFASegmentationLib.organ_words import look_at, names_of_doubtful
 from CISFASegmentationLib.parameters import SegmentationParameters
-from CISFASegmentationLib.segmentation_import import loss_by_replacing, show_in_3d
+from CISFASegmentationLib.result_section import ResultSection
+from CISFASegmentationLib.segmentation_import import loss_by_replacing
 from CISFASegmentationLib.segmentation_logic import SegmentationLogic
 from CISFASegmentationLib.segmentation_run import Options, RunEnd, SegmentationRun
 from CISFASegmentationLib.settings_section import SettingsSection
@@ -43,7 +44,8 @@ class SegmentationPanel:
         """
         self._ui, self._logic = ui, logic
         self._parameters: SegmentationParameters | None = None
-        self._result_id, self._is_segmenting = "", False
+        self._is_segmenting = False
+        self._result = ResultSection(ui)
         self._log = LogView(ui.logText)
         others = (ui.batchButton, ui.addModelButton, ui.removeModelButton, ui.downloadModelButton, ui.doctorButton)
         self._activity = ActivityView(ui, others, self._log.add)
@@ -54,12 +56,13 @@ class SegmentationPanel:
         ui.exportSegButton.connect("clicked(bool)", lambda checked: self._guarded(self._open_export))
         ui.segmentButton.connect("clicked(bool)", lambda checked: self._on_segment())
         ui.batchButton.connect("clicked(bool)", lambda checked: self._guarded(self._start_batch))
-        ui.show3DCheckBox.connect("toggled(bool)", lambda checked: self._guarded(lambda: self._show_3d(checked)))
+        ui.show3DCheckBox.connect("toggled(bool)", lambda checked: self._guarded(lambda: self._result.show_3d(checked)))
         ui.copyLogButton.connect("clicked(bool)", lambda checked: self._log.copy())
 
     def set_parameters(self, parameters: SegmentationParameters | None) -> None:
         """Follow another parameter node; None while there is no scene."""
         self._parameters = parameters
+        self._result.set_parameters(parameters)
         self.segmentations_changed()
         if parameters is not None:
             self._models.choose(parameters.model)
@@ -70,14 +73,11 @@ class SegmentationPanel:
             self._activity.cancel()
         if self._export is not None:
             self._export.scene_closes()
-        self._clear_result()
-        self._result_id = ""
+        self._result.set_parameters(None)
 
     def forget_deleted_result(self) -> None:
         """The table tells of nothing that is not there."""
-        if self._result_id and slicer.mrmlScene.GetNodeByID(self._result_id) is None:
-            self._result_id = ""
-            self._clear_result()
+        self._result.forget_deleted()
 
     def segmentations_changed(self) -> None:
         """Without a segmentation there is nothing to export."""
@@ -96,7 +96,7 @@ class SegmentationPanel:
     def _open_export(self) -> None:
         if self._export is None:
             self._export = ExportDialog(self._logic, self._log.add, lambda: self._settings.external_python)
-        self._export.open(slicer.mrmlScene.GetNodeByID(self._result_id) if self._result_id else None)
+        self._export.open(self._result.node)
 
     def _guarded(self, action: Callable[[], object]) -> None:
         with ShownErrors(self._show_failure):
@@ -116,7 +116,7 @@ class SegmentationPanel:
             self._guarded(self._start)
 
     def _start(self) -> None:
-        self._clear_result()
+        self._result.clear()
         parameters = self._require_parameters()
         volume, model = parameters.input_volume, self._require_model()
         manifest = model.require_manifest()
@@ -128,7 +128,7 @@ class SegmentationPanel:
         run = self._logic.start(
             volume, model.path, roi=parameters.roi, replaced=replaced, options=self._options(trusted)
         )
-        run.ended.connect(lambda end: self._on_end(end, manifest))
+        run.ended.connect(self._on_end)
         self._follow(run)
         self._is_segmenting = True
         self._activity.begin(_("Starting"), run.cancel)
@@ -143,18 +143,16 @@ class SegmentationPanel:
         found = [doubt for volume in volumes for doubt in self._doubts_of(volume, manifest)]
         trusted = self._is_confirmed(tuple(dict.fromkeys(found)))
         self._require_installed()
-        self._clear_result()
+        self._result.clear()
         batch = Batch(self._logic, model.path, self._require_parameters().roi, self._options(trusted))
         batch.volume_started.connect(
             lambda place, name: self._activity.show_prefix(f"{place + 1} / {len(volumes)}: {name}")
         )
         batch.volume_started.connect(lambda place, name: self._log.add(f"Volume {place + 1} of {len(volumes)}."))
-        batch.volume_ended.connect(lambda name, end: self._on_volume_ended(end, manifest))
-        doubtful: list[str] = []
-        batch.volume_ended.connect(lambda name, end: doubtful.append(name) if _doubtful(end) else None)
-        batch.ended.connect(
-            lambda sentence, all_well: self._end_segmenting(sentence + _look_at(doubtful), is_failure=not all_well)
-        )
+        looks: list[str] = []  # of each volume that has ended its name, or nothing if nothing is doubtful
+        batch.volume_ended.connect(lambda name, end: looks.append(name if names_of_doubtful(end.organs) else ""))
+        batch.volume_ended.connect(lambda name, end: self._on_volume_ended(end))
+        batch.ended.connect(lambda sentence, all_well: self._on_batch_ended(sentence, looks, is_failure=not all_well))
         self._is_segmenting = True
         self._activity.begin(_("Starting"), batch.cancel)
         batch.start(volumes, self._follow)
@@ -170,43 +168,41 @@ class SegmentationPanel:
         run.progress.connect(self._activity.show_event)
         run.log.connect(self._log.add)
 
-    def _on_end(self, end: RunEnd, manifest: Manifest) -> None:
+    def _on_end(self, end: RunEnd) -> None:
         message = end.message
         if end.outcome is Outcome.DONE:
-            message = _("Done: {name}.").format(name=end.segmentation.GetName()) + _doubtful(end)
+            doubtful = look_at(names_of_doubtful(end.organs, with_reasons=False))
+            message = _("Done: {name}.").format(name=end.segmentation.GetName()) + doubtful
             if self._parameters is not None:
                 self._parameters.output_segmentation = None  # the next result is a new one again
+            self._log_doubts(end)
         self._end_segmenting(message, is_failure=end.outcome is Outcome.FAILED)
-        self._show_end(end, manifest)
+        self._show_end(end)
 
     def _end_segmenting(self, message: str, *, is_failure: bool) -> None:
         self._is_segmenting = False
         self._activity.end(message, is_failure=is_failure)
 
-    def _on_volume_ended(self, end: RunEnd, manifest: Manifest) -> None:
-        if end.message or _doubtful(end):
-            self._log.add(end.message + _doubtful(end).strip())
-        self._show_end(end, manifest)
+    def _on_volume_ended(self, end: RunEnd) -> None:
+        if end.message:
+            self._log.add(end.message)
+        self._log_doubts(end)
+        self._show_end(end)
 
-    def _show_end(self, end: RunEnd, manifest: Manifest) -> None:
-        if end.outcome is not Outcome.DONE:
-            return
-        self._result_id = end.segmentation.GetID()
-        show_organs(self._ui.organTable, end.organs, manifest)
-        self._ui.resultLabel.text = end.segmentation.GetName()
-        if self._ui.show3DCheckBox.checked:
-            self._show_3d(True)
+    def _on_batch_ended(self, sentence: str, looks: list[str], *, is_failure: bool) -> None:
+        """The panel names the volumes; the log, which names none, says which ones by their numbers."""
+        doubtful = {place: name for place, name in enumerate(looks, 1) if name}
+        if doubtful:
+            self._log.add(f"Of {len(looks)} volumes, look twice at: {', '.join(map(str, doubtful))}.")
+        self._end_segmenting(sentence + look_at(list(doubtful.values())), is_failure=is_failure)
 
-    def _clear_result(self) -> None:
-        """Nobody is to take an old result for a new one."""
-        clear_organs(self._ui.organTable)
-        self._ui.resultLabel.text = ""
+    def _log_doubts(self, end: RunEnd) -> None:
+        if names := names_of_doubtful(end.organs):
+            self._log.add(look_at(names).strip())
 
-    def _show_3d(self, shown: bool) -> None:
-        """Also for the result that is there already."""
-        node = slicer.mrmlScene.GetNodeByID(self._result_id) if self._result_id else None
-        if node is not None:
-            show_in_3d(node, shown)
+    def _show_end(self, end: RunEnd) -> None:
+        if end.outcome is Outcome.DONE:
+            self._result.show(end.segmentation)
 
     def _options(self, trusted: bool) -> Options:
         parameters = self._require_parameters()
@@ -266,12 +262,3 @@ class SegmentationPanel:
             self._logic.install_requirements(slicer.util.confirmYesNoDisplay)
         finally:
             self._activity.end("")
-
-
-def _doubtful(end: RunEnd) -> str:
-    """What a result's reader should look at twice, as a sentence that can follow another one."""
-    return _look_at([f"{organ.name} ({remark_of(organ)})" for organ in end.organs if organ.remarks])
-
-
-def _look_at(things: list[str]) -> str:
-    return " " + _("Look twice at: {things}.").format(things=", ".join(things)) if things else ""

@@ -14,6 +14,7 @@ class SegmentationParameters:
         input_volume: To segment.
         roi: Box to segment in; None takes the body.
         output_segmentation: To replace; None makes a new one.
+        result: Whose organs the table tells of; None for none. Scenes of older versions have none.
         model: Key of a model in the library.
         show_3d: Whether surfaces are made.
         device: "auto", "cpu", "cuda" or "mps".
@@ -24,6 +25,7 @@ class SegmentationParameters:
     input_volume: vtkMRMLScalarVolumeNode
     roi: vtkMRMLMarkupsROINode
     output_segmentation: vtkMRMLSegmentationNode
+    result: vtkMRMLSegmentationNode
     model: str = "demo"
     show_3d: bool = False
     device: Annotated[str, Choice(["auto", "cpu", "cuda", "mps"])] = "auto"

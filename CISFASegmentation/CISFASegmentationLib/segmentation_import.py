@@ -22,6 +22,8 @@ from CISFASegmentationLib.voxel_digest import (
 BUNDLE_NAME, BUNDLE_VERSION, BUNDLE_CHECKSUM = "CISFA.BundleName", "CISFA.BundleVersion", "CISFA.BundleChecksum"
 # both in one, as older scenes have it
 BUNDLE = "CISFA.Bundle"
+# of the volume, as the bundle understands it: what the unit of an intensity is
+MODALITY = "CISFA.Modality"
 _TERMINOLOGY = "Segmentation category and type - 3D Slicer General Anatomy list"
 _REGIONS = "Anatomic codes - DICOM master list"
 _NOTHING = Code("", "", "")
@@ -118,6 +120,7 @@ def place_in_scene(
     node.SetAttribute(BUNDLE_NAME, manifest.name)
     node.SetAttribute(BUNDLE_VERSION, manifest.version)
     node.SetAttribute(BUNDLE_CHECKSUM, checksum)
+    node.SetAttribute(MODALITY, manifest.target.modality)
     _place_in_study(node, volume)
     return node
 

@@ -18,6 +18,8 @@ from CISFASegmentationLib.edit_watch import install_edit_watch
 from CISFASegmentationLib.export_delivery import Delivered
 from CISFASegmentationLib.export_run import ExportEnd, ExportRun, Kind
 from CISFASegmentationLib.export_targets import NodeTarget, Target, target_of
+from CISFASegmentationLib.organ_results import OrganResult
+from CISFASegmentationLib.organ_tags import organs_of
 from CISFASegmentationLib.segmentation_run import Options, RunEnd, SegmentationRun
 
 
@@ -112,6 +114,17 @@ class SegmentationLogic:
         self._add(run)
         run.ended.connect(lambda end: self._remove(run))
         return run
+
+    def organs(self, segmentation: vtkMRMLSegmentationNode) -> tuple[OrganResult, ...]:
+        """What is known of a result's organs: volume, mean intensity, quality with its reasons; also of a loaded scene.
+
+        Args:
+            segmentation: That :meth:`segment` returned, or a saved one.
+
+        Returns:
+            In the order of the segments; empty for a segmentation that CISFA did not make, or an older version.
+        """
+        return organs_of(segmentation)
 
     def export_dicom_seg(
         self,

@@ -26,6 +26,7 @@ from cisfa_slicer.volume_export import (
     write_volume,
 )
 from CISFASegmentationLib.organ_results import OrganResult, read_report
+from CISFASegmentationLib.organ_tags import keep_organs
 from CISFASegmentationLib.segmentation_import import make_segmentation, place_in_scene, read_label_map, show_in_3d
 
 
@@ -237,6 +238,7 @@ class SegmentationRun:
             raise SceneError("The model's file was changed while it was at work. Segment the volume again.")
         labels = read_label_map(request.output, request.grid)
         segmentation = make_segmentation(labels, request.manifest)
+        keep_organs(segmentation, report.organs)
         node = place_in_scene(segmentation, volume, request.manifest, request.checksum, replaced)
         if self._options.show_3d:
             show_in_3d(node, True)

@@ -20,7 +20,7 @@ def leftovers() -> list[Path]:
 
 
 def table(ui) -> list[list[str]]:
-    return [[ui.organTable.item(row, column).text() for column in range(4)] for row in range(ui.organTable.rowCount)]
+    return [[ui.organTable.item(row, column).text() for column in range(5)] for row in range(ui.organTable.rowCount)]
 
 
 def segmentations() -> list:

@@ -35,6 +35,14 @@ report = {"bundle": {"checksum": hashlib.sha256(manifest).hexdigest()}, "device"
 Path(argument("--report")).write_text(json.dumps(report), encoding="utf-8")
 say("finished", outputs=[str(labels)])
 """
+
+
+def good_with(entries: dict[str, dict[str, object]]) -> str:
+    """GOOD with other values in the report, by organ."""
+    change = f"changed = {entries!r}\nfor each in organs:\n    each.update(changed.get(each['name'], {{}}))\n"
+    return GOOD.replace("manifest = ", f"{change}manifest = ")
+
+
 # what a good export leaves, without looking at what it was given
 EXPORTED = """
 say("progress", stage="writing", fraction=0.5, remaining_s=1)

@@ -89,11 +89,11 @@ def test_remarks_are_in_the_table_and_in_the_sentence(host, ui, job_does) -> Non
     ui.inputSelector.setCurrentNode(label_like_volume()[0])
     ui.segmentButton.click()
     finish(host, ui)
-    assert [row[3] for row in table(ui)] == [
+    assert [row[4] for row in table(ui)] == [
         "nothing found",
         "",
         "2 components",
-        "3 components, touches the volume's edge",
+        "3 components\ntouches the volume's edge",
     ]
     assert "liver (nothing found)" in ui.messageLabel.text
 
@@ -221,7 +221,7 @@ def test_what_should_be_doubted_is_not_lost_among_several(host, ui, job_does, tm
     finish(host, ui)
     assert ui.messageLabel.text == "2 of 2 volumes segmented. Look twice at: eins."
     assert "Look twice at: spleen (nothing found)." in ui.logText.plainText
-    assert ui.resultLabel.text == "zwei segmentation"
+    assert ui.resultSelector.currentNode().GetName() == "zwei segmentation"
 
 
 def test_the_region_holds_for_several_volumes_too(host, ui, job_does, tmp_path: Path) -> None:
@@ -286,4 +286,4 @@ def test_the_table_goes_with_its_segmentation(host, ui, job_does) -> None:
     assert len(table(ui)) == 4
     slicer.mrmlScene.RemoveNode(segmentations()[0])
     assert table(ui) == []
-    assert ui.resultLabel.text == ""
+    assert ui.resultSelector.currentNode() is None

@@ -78,7 +78,29 @@ class CISFASegmentationInSlicer(unittest.TestCase):
         parents = {hierarchy.GetItemParent(hierarchy.GetItemByDataNode(node)) for node in (volume, nodes[0])}
         self.assertEqual(len(parents), 1)
         self.assertEqual(self.ui.organTable.rowCount, 4)
+        for row, organ in enumerate(self.widget.logic.organs(nodes[0])):
+            self.assertEqual(self.ui.organTable.item(row, 0).text(), organ.name)
+            self.assertNotEqual(self.ui.organTable.item(row, 3).text(), "")
+            self.assertEqual(self.ui.organTable.item(row, 3).icon().isNull(), organ.quality is None)
         self.take_picture("segmented")
+
+    def test_there_is_a_sign_for_each_quality(self):
+        from CISFASegmentationLib.organ_results import Level
+        from CISFASegmentationLib.quality_icon import SIZE_PX, quality_icon
+
+        signs = [quality_icon(level, 1.0).pixmap(SIZE_PX, SIZE_PX).toImage() for level in Level]
+        self.assertEqual(len({tuple(sign.pixel(x, 4) for x in range(SIZE_PX)) for sign in signs}), len(Level))
+
+    def test_a_saved_scene_shows_its_organs_again(self):
+        self.load_and_segment()
+        before = [[self.ui.organTable.item(row, column).text() for column in range(5)] for row in range(4)]
+        path = str(Path(slicer.app.temporaryPath) / "scene with a result ä.mrb")
+        self.assertTrue(slicer.util.saveScene(path))
+        slicer.mrmlScene.Clear()
+        self.assertEqual(self.ui.organTable.rowCount, 0)
+        slicer.util.loadScene(path)
+        after = [[self.ui.organTable.item(row, column).text() for column in range(5)] for row in range(4)]
+        self.assertEqual(after, before)
 
     def test_cancelling_gives_the_button_back_and_leaves_the_scene_as_it_was(self):
         self.load()
