@@ -31,6 +31,14 @@ def method_choices() -> tuple[MethodChoice, ...]:
             _("Translates source slices into the target's style and learns the organs on them."),
         ),
         MethodChoice(
+            "cisfa-plus",
+            _("CISFA+ (adapts with random looks and a teacher)"),
+            _(
+                "Learns the organs on source slices with many looks, translated ones among them, and on target slices that"
+                " a teacher labels."
+            ),
+        ),
+        MethodChoice(
             "source-only",
             _("Source only (no adaptation)"),
             _("Learns from the source and is applied to the target as it is: what CISFA has to beat."),

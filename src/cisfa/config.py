@@ -136,11 +136,81 @@ class AugmentationConfig:
     # of the slice's edge length
     gamma: float = 0.0
     # contrast: intensities go through a power of 1/(1+x) to 1+x; off, since the paper adapts contrast by translation
+    elastic: float = 0.0
+    # smooth displacement, of the slice's edge length; off, since the paper has none
 
     def __post_init__(self) -> None:
-        for name in ("rotation_degrees", "shift", "gamma"):
+        for name in ("rotation_degrees", "shift", "gamma", "elastic"):
             _require(getattr(self, name) >= 0, f"augmentation.{name}", getattr(self, name), "at least 0")
         _require(0 <= self.scaling < 1, "augmentation.scaling", self.scaling, "from 0 to below 1")
+
+
+@dataclass(frozen=True)
+class AppearanceConfig:
+    """Random looks of the slices that CISFA+ learns the organs from; organs stay where they are."""
+
+    random_convolution: float = 1.0
+    # how much of a slice may be replaced by itself after random convolutions, at most; 0 turns them off
+    gamma: float = 0.5
+    # contrast: intensities go through a power of 1/(1+x) to 1+x
+    bias_field: float = 0.3
+    # a smooth field of brightness, as coils make it: factors of 1 - x to 1 + x
+
+    def __post_init__(self) -> None:
+        fraction = "from 0 to 1"
+        _require(0 <= self.random_convolution <= 1, "appearance.random_convolution", self.random_convolution, fraction)
+        _require(self.gamma >= 0, "appearance.gamma", self.gamma, "at least 0")
+        _require(0 <= self.bias_field < 1, "appearance.bias_field", self.bias_field, "from 0 to below 1")
+
+
+@dataclass(frozen=True)
+class TranslationConfig:
+    """How CISFA+ uses translated slices; the translation itself is CISFA's."""
+
+    share: float = 0.5
+    # of the source slices that are translated before the segmenter learns from them; 0 leaves the generator out
+    structure_weight: float = 1.0
+    # of the difference in self-similarity between a source slice and its translation; 0 for the paper's losses alone
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.share <= 1, "translation.share", self.share, "from 0 to 1")
+        _require(self.structure_weight >= 0, "translation.structure_weight", self.structure_weight, "at least 0")
+
+
+@dataclass(frozen=True)
+class TeacherConfig:
+    """What CISFA+ learns from target slices: labels by a moving average of the segmenter, where they can be trusted."""
+
+    weight: float = 1.0
+    # of that loss beside the one on source slices; 0 leaves the teacher out
+    ramp_up: int = 400
+    # steps until the weight is reached, since the first labels are wrong
+    decay: float = 0.99
+    # of the moving average, for each step
+    confidence: float = 0.8
+    # pixels of which the teacher is less sure are not learned from
+    filtered: bool = True
+    # whether labels are dropped, too, where no source case has that organ, or more of it than any has
+
+    def __post_init__(self) -> None:
+        _require(self.weight >= 0, "teacher.weight", self.weight, "at least 0")
+        _require(self.ramp_up >= 0, "teacher.ramp_up", self.ramp_up, "at least 0")
+        _require(0 <= self.decay < 1, "teacher.decay", self.decay, "from 0 to below 1")
+        _require(0 <= self.confidence < 1, "teacher.confidence", self.confidence, "from 0 to below 1")
+
+
+@dataclass(frozen=True)
+class SupervisionConfig:
+    """What CISFA+ learns from labels of source slices."""
+
+    cross_entropy: float = 1.0
+    # of the cross-entropy beside the Dice; 0 leaves the paper's Dice alone
+    learning_rate: float = 1e-3
+    # of its segmenter, which plays against nobody and so bears more than CISFA's; small networks bear twice as much
+
+    def __post_init__(self) -> None:
+        _require(self.learning_rate > 0, "supervision.learning_rate", self.learning_rate, "above 0")
+        _require(self.cross_entropy >= 0, "supervision.cross_entropy", self.cross_entropy, "at least 0")
 
 
 @dataclass(frozen=True)
@@ -172,13 +242,29 @@ class ValidationConfig:
     """Scores along the way that need no target label."""
 
     every: int = 500
-    # steps; a measurement costs about as much as seven steps
+    # steps; a measurement costs about as much as ten steps
     held_out: float = 0.1
     # part of the source cases (never of their slices) that is kept from training to be segmented after translation
 
     def __post_init__(self) -> None:
         _require(self.every >= 1, "validation.every", self.every, "at least 1")
         _require(0 <= self.held_out <= 0.5, "validation.held_out", self.held_out, "from 0 to 0.5")
+
+
+@dataclass(frozen=True)
+class SelectionConfig:
+    """Which of a run's weights go into the bundle; no target label has a say."""
+
+    by: Literal["last", "rank"] = "last"
+    # last: those of the last step; rank: those with the best mean rank over the scores of validation.csv
+    keep: int = 12
+    # candidates that are kept for it, each four bytes a weight of the segmenter; 0 keeps none
+    skip: float = 0.25
+    # part of the schedule before there are candidates: early on, networks score well by chance
+
+    def __post_init__(self) -> None:
+        _require(self.keep == 0 or self.keep >= 2, "selection.keep", self.keep, "0, or at least 2")
+        _require(0 <= self.skip < 1, "selection.skip", self.skip, "from 0 to below 1")
 
 
 @dataclass(frozen=True)
@@ -200,7 +286,7 @@ class TrainingConfig:
     """One training run."""
 
     method: str = "cisfa"
-    # cisfa adapts; source-only and supervised are what it is compared with
+    # cisfa and cisfa-plus adapt; source-only and supervised are what they are compared with
     seed: int = 0
     # of everything that is left to chance; the same seed gives the same run, on a CPU bit for bit
     organs: Mapping[str, str] = field(default_factory=lambda: dict(ABDOMEN))
@@ -216,8 +302,13 @@ class TrainingConfig:
     segmentation_adversary: SegmentationAdversaryConfig = SegmentationAdversaryConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
+    appearance: AppearanceConfig = AppearanceConfig()
+    translation: TranslationConfig = TranslationConfig()
+    teacher: TeacherConfig = TeacherConfig()
+    supervision: SupervisionConfig = SupervisionConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     validation: ValidationConfig = ValidationConfig()
+    selection: SelectionConfig = SelectionConfig()
     few_labels: FewLabelsConfig = FewLabelsConfig()
 
     def __post_init__(self) -> None:

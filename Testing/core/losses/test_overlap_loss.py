@@ -44,6 +44,16 @@ def test_a_class_in_one_slice_only_counts_once_for_the_batch() -> None:
     np.testing.assert_allclose(dice_loss(logits, labels).item(), one_minus_dice(logits, labels), rtol=1e-5)
 
 
+def test_only_trusted_pixels_count() -> None:
+    logits, labels = some_logits(), some_labels(3)
+    trusted = torch.rand(labels.shape, generator=torch.Generator().manual_seed(3)) < 0.6
+    # the same as a batch that has those pixels and no others
+    kept_logits, kept = logits.movedim(1, -1)[trusted].T[None, :, None], labels[trusted][None, None]
+    expected = one_minus_dice(kept_logits, kept)
+    np.testing.assert_allclose(dice_loss(logits, labels, trusted=trusted).item(), expected, rtol=1e-4)
+    assert dice_loss(logits, labels, trusted=torch.zeros_like(trusted)).item() == 0
+
+
 def test_a_batch_without_organs_has_a_finite_loss_and_gradient() -> None:
     logits = some_logits().requires_grad_()
     loss = dice_loss(logits, torch.zeros(3, 6, 9, dtype=torch.int64))

@@ -11,7 +11,7 @@ from cisfa.config import TrainingConfig
 from cisfa.errors import ConfigError
 from cisfa.inference import network
 from cisfa.losses.overlap_loss import dice_loss
-from cisfa.training import cisfa_method
+from cisfa.training import cisfa_method, translation
 from cisfa.training.cisfa_method import CisfaMethod
 from cisfa.training.method import Batch
 
@@ -112,8 +112,8 @@ def updates(method: CisfaMethod, monkeypatch: pytest.MonkeyPatch) -> list[tuple[
     """Which networks each part of a step changes, in order."""
     seen: list[tuple[str, set[str]]] = []
 
-    def watch(name: str) -> None:
-        real = getattr(method, name)
+    def watch(owner: object, name: str) -> None:
+        real = getattr(owner, name)
 
         def watched(*arguments: object) -> object:
             before = weights_of(method)
@@ -121,10 +121,11 @@ def updates(method: CisfaMethod, monkeypatch: pytest.MonkeyPatch) -> list[tuple[
             seen.append((name, changed(method, before)))
             return result
 
-        monkeypatch.setattr(method, name, watched)
+        monkeypatch.setattr(owner, name, watched)
 
-    for name in ("_update_generator", "_update_encoder", "_update_segmenter", "_update_discriminators"):
-        watch(name)
+    watch(method.translation, "update_generator")
+    for name in ("_update_encoder", "_update_segmenter", "_update_discriminators"):
+        watch(method, name)
     method.step(make_batch(), rng())
     return seen
 
@@ -133,7 +134,7 @@ def test_each_part_of_a_step_changes_its_own_networks_in_the_papers_order(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert updates(make_method(tiny()), monkeypatch) == [
-        ("_update_generator", {"generator", "patch projector"}),
+        ("update_generator", {"generator", "patch projector"}),
         ("_update_segmenter", {"segmenter", "feature head"}),
         ("_update_discriminators", {"slice discriminator", "prediction discriminator"}),
     ]
@@ -168,10 +169,10 @@ def test_the_segmenter_learns_from_synthetic_slices_of_the_updated_generator(
         method, "_update_segmenter", lambda b, synthetic: (given.append(synthetic), real(b, synthetic))[1]
     )
     with torch.no_grad():
-        stale = method.generator(batch.source)
+        stale = method.translation.generator(batch.source)
     method.step(batch, rng())
     with torch.no_grad():
-        fresh = method.generator(batch.source)
+        fresh = method.translation.generator(batch.source)
     torch.testing.assert_close(given[0], fresh)
     assert not torch.allclose(given[0], stale, atol=1e-2)
     assert not given[0].requires_grad
@@ -182,11 +183,11 @@ def test_the_discriminators_see_predictions_of_the_updated_segmenter(
 ) -> None:
     method, batch = make_method(tiny("optimiser.precision=float32", "optimiser.learning_rate=0.01")), make_batch()
     judged: dict[str, list[Tensor]] = {"slice": [], "prediction": []}
-    method.slice_critic.register_forward_pre_hook(lambda _, given: judged["slice"].append(given[0].detach()))
+    method.translation.critic.register_forward_pre_hook(lambda _, given: judged["slice"].append(given[0].detach()))
     method.prediction_critic.register_forward_pre_hook(lambda _, given: judged["prediction"].append(given[0].detach()))
     method.step(batch, rng())
     with torch.no_grad():
-        synthetic = method.generator(batch.source)
+        synthetic = method.translation.generator(batch.source)
         predictions = method.segmenter(torch.cat([batch.target, synthetic])).softmax(1)
     torch.testing.assert_close(judged["slice"][-1], torch.cat([batch.target, synthetic]))
     torch.testing.assert_close(judged["prediction"][-1], predictions, rtol=1e-3, atol=1e-4)
@@ -204,7 +205,7 @@ def test_the_segmenters_adversary_pushes_one_side_only(tiny: Tiny, pushes: str) 
 
     hook = method.prediction_critic.register_forward_pre_hook(keep)
     with torch.no_grad():
-        synthetic = method.generator(batch.source)
+        synthetic = method.translation.generator(batch.source)
         slices = {"synthetic": synthetic, "target": batch.target}
         predictions = {side: method.segmenter(of_side).softmax(1) for side, of_side in slices.items()}
     method._update_segmenter(batch, synthetic)
@@ -229,7 +230,7 @@ def test_a_step_against_the_adversary_makes_the_pushed_predictions_look_more_rea
     batch = make_batch()
     for _ in range(5):  # first the discriminator learns something to be fooled about
         with torch.no_grad():
-            synthetic = method.generator(batch.source)
+            synthetic = method.translation.generator(batch.source)
         method._update_discriminators(batch, synthetic)
     slices = {"synthetic": synthetic, "target": batch.target}
 
@@ -253,9 +254,9 @@ def test_the_generator_learns_to_fool_its_discriminator(tiny: Tiny) -> None:
     batch = make_batch()
     for _ in range(5):
         with torch.no_grad():
-            synthetic = method.generator(batch.source)
+            synthetic = method.translation.generator(batch.source)
         method._update_discriminators(batch, synthetic)
-    losses = [method._update_generator(batch, rng())["generator adversary"].item() for _ in range(8)]
+    losses = [method.translation.update_generator(batch, rng())[0]["generator adversary"].item() for _ in range(8)]
     assert losses[-1] < losses[0]
 
 
@@ -281,21 +282,21 @@ def test_the_patch_contrast_compares_the_taps_of_both_slices_at_the_same_places(
     config = tiny("optimiser.precision=float32", "patch_contrast.organ_weight=3", "patch_contrast.temperature=0.5")
     method, batch = make_method(config), make_batch()
     with torch.no_grad():
-        synthetic, taps = method.generator.translate(batch.source)
-        synthetic_taps = method.generator.encode(synthetic)
+        synthetic, taps = method.translation.generator.translate(batch.source)
+        synthetic_taps = method.translation.generator.encode(synthetic)
     calls: list[tuple[Any, ...]] = []
-    real = cisfa_method.weighted_patch_contrast
+    real = translation.weighted_patch_contrast
 
     def spy(*arguments: Any, **settings: Any) -> Tensor:
         calls.append((*arguments, settings))
         return real(*arguments, **settings)
 
-    monkeypatch.setattr(cisfa_method, "weighted_patch_contrast", spy)
-    loss = method._patch_contrast(batch.labels, taps, synthetic, rng(4))
+    monkeypatch.setattr(translation, "weighted_patch_contrast", spy)
+    loss = method.translation._patch_contrast(batch.labels, taps, synthetic, rng(4))
     assert len(calls) == len(taps) == 4  # with two blocks the first and the middle one are the same
     generator = rng(4)
     for (queries, keys, in_organ, settings), tap, other, head in zip(
-        calls, taps, synthetic_taps, method.projector.heads, strict=True
+        calls, taps, synthetic_taps, method.translation.projector.heads, strict=True
     ):
         assert settings == {"organ_weight": 3.0, "temperature": 0.5}
         places = torch.randperm(tap.shape[2] * tap.shape[3], generator=generator)[:16]
@@ -311,10 +312,10 @@ def test_the_patch_contrast_compares_the_taps_of_both_slices_at_the_same_places(
 
 def test_the_patch_contrast_teaches_the_generator_through_its_synthetic_slice(tiny: Tiny) -> None:
     method, batch = make_method(tiny()), make_batch()
-    synthetic, taps = method.generator.translate(batch.source)
-    method._patch_contrast(batch.labels, taps, synthetic, rng()).backward()
-    assert method.generator.head.weight.grad is not None  # no tap lies behind this last layer
-    assert method.generator.head.weight.grad.norm() > 0
+    synthetic, taps = method.translation.generator.translate(batch.source)
+    method.translation._patch_contrast(batch.labels, taps, synthetic, rng()).backward()
+    assert method.translation.generator.head.weight.grad is not None  # no tap lies behind this last layer
+    assert method.translation.generator.head.weight.grad.norm() > 0
 
 
 def test_a_step_is_repeatable_and_depends_on_its_generator(tiny: Tiny) -> None:
@@ -377,10 +378,12 @@ def test_a_batch_without_organs_does_no_harm(tiny: Tiny) -> None:
 
 def test_losses_are_computed_in_float32_even_in_bfloat16_training(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     types: dict[str, set[torch.dtype]] = {}
-    for name in (
-        "weighted_patch_contrast", "feature_contrast", "dice_loss", "discriminator_loss", "fooling_loss",
-    ):  # fmt: skip
-        real = getattr(cisfa_method, name)
+    modules = {
+        "weighted_patch_contrast": translation, "discriminator_loss": translation,
+        "feature_contrast": cisfa_method, "dice_loss": cisfa_method, "fooling_loss": cisfa_method,
+    }  # fmt: skip
+    for name, module in modules.items():
+        real = getattr(module, name)
 
         def spy(*arguments: Tensor, real: Any = real, name: str = name, **settings: float) -> Tensor:
             assert not torch.is_autocast_enabled("cpu"), name
@@ -389,7 +392,7 @@ def test_losses_are_computed_in_float32_even_in_bfloat16_training(tiny: Tiny, mo
             types[name].add(result.dtype)
             return result
 
-        monkeypatch.setattr(cisfa_method, name, spy)
+        monkeypatch.setattr(module, name, spy)
     make_method(tiny("optimiser.precision=bfloat16")).step(make_batch(), rng())
     assert len(types) == 5
     assert set.union(*types.values()) == {torch.float32}
@@ -432,4 +435,4 @@ def test_the_segmenter_learns_to_segment_what_it_is_shown(tiny: Tiny) -> None:
     dice = [method.step(batch, rng(step))["dice"].item() for step in range(25)]
     assert dice[-1] < 0.85 * dice[0]
     with torch.no_grad():
-        assert dice_loss(method.segmenter(method.generator(batch.source)), batch.labels) < 0.85 * dice[0]
+        assert dice_loss(method.segmenter(method.translation.generator(batch.source)), batch.labels) < 0.85 * dice[0]

@@ -86,10 +86,10 @@ def test_with_all_at_zero_slices_stay_as_they_are() -> None:
     assert augment(slices, None, OFF, rng)[1] is None
 
 
-@pytest.mark.parametrize("name", ["rotation_degrees", "scaling", "shift"])
+@pytest.mark.parametrize("name", ["rotation_degrees", "scaling", "shift", "elastic"])
 def test_labels_follow_their_slices(name: str) -> None:
     slices, labels = square()
-    config = replace(OFF, **{name: {"rotation_degrees": 20.0, "scaling": 0.3, "shift": 0.15}[name]})
+    config = replace(OFF, **{name: {"rotation_degrees": 20.0, "scaling": 0.3, "shift": 0.15, "elastic": 0.05}[name]})
     moved, moved_labels = augment(slices, labels, config, torch.Generator().manual_seed(1))
     assert moved_labels is not None
     assert moved_labels.dtype == labels.dtype
@@ -97,6 +97,17 @@ def test_labels_follow_their_slices(name: str) -> None:
     assert all(not torch.equal(one, other) for one, other in zip(moved_labels, labels, strict=True))
     bright = moved[:, 0] > 1  # halfway between the rectangle and its surroundings
     assert (bright == (moved_labels > 0)).float().mean() > 0.99
+
+
+def test_elastic_changes_bend_and_do_not_tear() -> None:
+    """A line through the slice is no line any more, and no two neighbours are far apart."""
+    ramp = torch.arange(64.0).expand(8, 1, 64, 64).clone()  # each pixel says which column it came from
+    bent, _ = augment(ramp, None, replace(OFF, elastic=0.03), torch.Generator().manual_seed(2))
+    inside = bent[:, 0, 8:-8, 8:-8]
+    away = inside - ramp[:, 0, 8:-8, 8:-8]
+    assert 0.5 < away.abs().mean() < 0.03 * 64
+    assert away.std(dim=1).mean() > 0.3  # a shift or a turn alone would leave columns straight
+    assert (inside.diff(dim=2) > 0).float().mean() > 0.99
 
 
 def test_each_slice_of_a_batch_is_moved_by_itself() -> None:
@@ -189,4 +200,6 @@ def test_what_comes_in_from_outside_is_the_edge_and_has_no_organ() -> None:
 
 
 def test_every_setting_of_augmentation_is_tested_here() -> None:
-    assert {field.name for field in fields(AugmentationConfig)} == {"rotation_degrees", "scaling", "shift", "gamma"}
+    assert {field.name for field in fields(AugmentationConfig)} == {
+        "rotation_degrees", "scaling", "shift", "gamma", "elastic",
+    }  # fmt: skip

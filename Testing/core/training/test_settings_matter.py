@@ -15,6 +15,7 @@ from cisfa.cases.case_folder import labelled_cases, unlabelled_cases
 from cisfa.config import TrainingConfig
 from cisfa.inference import network
 from cisfa.runs.run_files import VALIDATION
+from cisfa.runs.selection import choose_weights
 from cisfa.training.checkpoint import latest_checkpoint
 from cisfa.training.run_folder import RunFolder
 from cisfa.training.session import TrainingCases, run_training
@@ -54,6 +55,19 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "augmentation.scaling": ("0.3", ()),
     "augmentation.shift": ("0.1", ()),
     "augmentation.gamma": ("0.5", ()),
+    "augmentation.elastic": ("0.1", ()),
+    "appearance.random_convolution": ("0", ("method=cisfa-plus",)),
+    "appearance.gamma": ("0", ("method=cisfa-plus",)),
+    "appearance.bias_field": ("0", ("method=cisfa-plus",)),
+    "translation.share": ("0", ("method=cisfa-plus",)),
+    "translation.structure_weight": ("0", ("method=cisfa-plus",)),
+    "teacher.weight": ("0", ("method=cisfa-plus",)),
+    "teacher.ramp_up": ("0", ("method=cisfa-plus", "teacher.confidence=0")),
+    "teacher.decay": ("0", ("method=cisfa-plus",)),
+    "teacher.confidence": ("0", ("method=cisfa-plus",)),
+    "teacher.filtered": ("false", ("method=cisfa-plus", "teacher.confidence=0")),
+    "supervision.cross_entropy": ("0", ("method=cisfa-plus",)),
+    "supervision.learning_rate": ("0.005", ("method=cisfa-plus",)),
     "schedule.epochs": ("2", ("schedule.steps=null", "schedule.epochs=1", "optimiser.batch_size=24")),
     "schedule.steps": ("1", ()),
     "schedule.checkpoint_every": ("2", ()),
@@ -62,6 +76,9 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "schedule.preview_every": ("1", ("schedule.steps=3",)),
     "validation.every": ("1", ()),
     "validation.held_out": ("0", ()),
+    "selection.by": ("rank", ("validation.every=1",)),
+    "selection.keep": ("2", ("validation.every=1", "schedule.steps=4")),
+    "selection.skip": ("0", ("validation.every=1", "schedule.steps=4")),
     "few_labels.weight": ("1", ()),
 }
 
@@ -88,7 +105,7 @@ def leaves(kind: Any, at: str = "") -> Iterator[str]:
 # they say when something is written down, and leave the networks alone
 ONLY_RECORDED = {
     "schedule.checkpoint_every", "schedule.keep_checkpoints", "schedule.metrics_every", "schedule.preview_every",
-    "validation.every",
+    "validation.every", "selection.by", "selection.keep", "selection.skip",
 }  # fmt: skip
 
 
@@ -101,7 +118,9 @@ class Outcome:
         self.weights = {
             f"{name}: {key}": value for name, state in checkpoint.networks.items() for key, value in state.items()
         }
-        self.files = sorted(path.name for kind in (folder.checkpoints, folder.previews) for path in kind.iterdir())
+        kinds = (folder.checkpoints, folder.candidates, folder.previews)
+        self.files = sorted(path.name for kind in kinds for path in kind.iterdir())
+        self.bundle_of = choose_weights(folder.path).how
         self.steps_measured = []
         for path in (folder.metrics, folder.path / VALIDATION):
             with path.open(encoding="utf-8", newline="") as file:
@@ -114,7 +133,8 @@ class Outcome:
         )
 
     def has_other_records(self, other: "Outcome") -> bool:
-        return (self.files, self.steps_measured) != (other.files, other.steps_measured)
+        ours, theirs = ((one.files, one.bundle_of, one.steps_measured) for one in (self, other))
+        return ours != theirs
 
 
 @pytest.fixture(scope="module")

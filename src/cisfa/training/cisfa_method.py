@@ -7,22 +7,23 @@ from torch import Tensor, nn
 
 from cisfa.config import TrainingConfig
 from cisfa.errors import ConfigError
-from cisfa.losses.adversarial import discriminator_loss, fooling_loss
+from cisfa.losses.adversarial import fooling_loss
 from cisfa.losses.feature_contrast import feature_contrast
 from cisfa.losses.overlap_loss import dice_loss
-from cisfa.losses.patch_contrast import features_at, organ_at, sample_places, weighted_patch_contrast
 from cisfa.networks.discriminator import Discriminator
-from cisfa.networks.generator import Generator
-from cisfa.networks.projection import FeatureHead, PatchProjector
+from cisfa.networks.projection import FeatureHead
 from cisfa.networks.segmenter import Segmenter
 from cisfa.training.method import Batch, Preview
 from cisfa.training.optimisers import adam, descend, frozen
 from cisfa.training.precision import autocast_for
 from cisfa.training.processes import Alone, Processes
+from cisfa.training.translation import Translation, detached, update_discriminator
 
 
 class CisfaMethod:
     """G, then Seg on fresh synthetic slices, then D_g and D_s on fresh predictions (section 3.4)."""
+
+    student: Segmenter | None = None
 
     def __init__(
         self,
@@ -50,31 +51,24 @@ class CisfaMethod:
                 f"optimiser.batch_size is {config.optimiser.batch_size}; the feature contrast compares the slices of a"
                 " batch with each other. Choose at least 2, or feature_contrast.combination=off."
             )
-        widths = config.networks
         self.config = config
         self.processes = processes or Alone(device)
         self.autocast = autocast_for(config.optimiser, device)
-        self.generator = Generator(widths.generator_width, widths.generator_blocks)
-        self.generator.set_output_range(*target_range)
-        self.projector = PatchProjector(self.generator.tap_channels)
-        self.segmenter = Segmenter(classes=classes, width=widths.segmenter_width)
+        self.translation = Translation(config, target_range=target_range, device=device, processes=self.processes)
+        self.segmenter = Segmenter(classes=classes, width=config.networks.segmenter_width)
         self.feature_head = FeatureHead(self.segmenter.centre_channels)
-        self.slice_critic = Discriminator(channels=1, width=widths.discriminator_width)
-        self.prediction_critic = Discriminator(channels=classes, width=widths.discriminator_width)
-        self.networks: dict[str, nn.Module] = {
-            "generator": self.generator,
-            "patch projector": self.projector,
+        self.prediction_critic = Discriminator(channels=classes, width=config.networks.discriminator_width)
+        own: dict[str, nn.Module] = {
             "segmenter": self.segmenter,
             "feature head": self.feature_head,
-            "slice discriminator": self.slice_critic,
             "prediction discriminator": self.prediction_critic,
         }
-        for network in self.networks.values():
+        for network in own.values():
             network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.networks: dict[str, nn.Module] = {**self.translation.networks, **own}
         self.optimisers: dict[str, torch.optim.Optimizer] = {
-            "generator": adam((self.generator, self.projector), config.optimiser),
+            **self.translation.optimisers,
             "segmenter": adam((self.segmenter, self.feature_head), config.optimiser),
-            "slice discriminator": adam((self.slice_critic,), config.optimiser),
             "prediction discriminator": adam((self.prediction_critic,), config.optimiser),
         }
         if config.feature_contrast.combination == "sequential":
@@ -82,9 +76,8 @@ class CisfaMethod:
 
     def step(self, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
         """Update all networks once; see :class:`~cisfa.training.method.Method`."""
-        losses = self._update_generator(batch, rng)
-        with torch.no_grad(), self.autocast():
-            synthetic = self.generator(batch.source)
+        losses, _ = self.translation.update_generator(batch, rng)
+        synthetic = self.translation.translate(batch.source)
         if self.config.feature_contrast.combination == "sequential":
             losses |= self._update_encoder(batch, synthetic)
         losses |= self._update_segmenter(batch, synthetic)
@@ -93,52 +86,15 @@ class CisfaMethod:
 
     def translate(self, source: Tensor) -> Tensor:
         """G(x_a)."""
-        with torch.no_grad(), self.autocast():
-            synthetic: Tensor = self.generator(source)
-        return synthetic.float()
+        return self.translation.translate(source).float()
 
     def preview(self, batch: Batch) -> Preview:
         """Source, its translation with the prediction on it, and the target with the prediction on it."""
+        synthetic = self.translation.translate(batch.source)
         with torch.no_grad(), self.autocast():
-            synthetic = self.generator(batch.source)
             on_synthetic, on_target = self.segmenter(synthetic).argmax(1), self.segmenter(batch.target).argmax(1)
         columns = {"source": batch.source[:, 0], "synthetic": synthetic[:, 0], "target": batch.target[:, 0]}
         return Preview(columns, {"source": batch.labels, "synthetic": on_synthetic, "target": on_target})
-
-    def _update_generator(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
-        """Minimise L_G, eq (4)."""
-        with frozen(self.slice_critic), self.autocast():
-            synthetic, source_taps = self.generator.translate(batch.source)
-            realness = self.slice_critic(synthetic)
-        adversary = fooling_loss(realness.float())
-        losses = {"generator adversary": adversary}
-        loss = adversary
-        if self.config.patch_contrast.enabled:
-            losses["patch contrast"] = self._patch_contrast(batch.labels, source_taps, synthetic, rng)
-            loss = loss + losses["patch contrast"]
-        losses["gradient of generator"] = descend(loss, self.optimisers["generator"], self.processes)
-        return _detached(losses)
-
-    def _patch_contrast(
-        self, labels: Tensor, source_taps: list[Tensor], synthetic: Tensor, rng: torch.Generator
-    ) -> Tensor:
-        """The second term of eq (4): the mean over layers of the weighted patch-wise contrast."""
-        settings = self.config.patch_contrast
-        with self.autocast():
-            synthetic_taps = self.generator.encode(synthetic)
-            shapes = [(tap.shape[2], tap.shape[3]) for tap in source_taps]
-            places = [sample_places(shape, settings.patches, rng).to(labels.device) for shape in shapes]
-            queries = self.projector([features_at(tap, at) for tap, at in zip(synthetic_taps, places, strict=True)])
-            with torch.no_grad():
-                keys = self.projector([features_at(tap, at) for tap, at in zip(source_taps, places, strict=True)])
-        in_organ = [organ_at(labels, shape, at) for shape, at in zip(shapes, places, strict=True)]
-        layers = [
-            weighted_patch_contrast(
-                query, key, inside, organ_weight=settings.organ_weight, temperature=settings.temperature
-            )
-            for query, key, inside in zip(queries, keys, in_organ, strict=True)
-        ]
-        return torch.stack(layers).mean()
 
     def _update_encoder(self, batch: Batch, synthetic: Tensor) -> dict[str, Tensor]:
         """The "sequential" combination of the paper's table 3: eq (5) alone, before the segmenter's other losses."""
@@ -146,7 +102,7 @@ class CisfaMethod:
             centre = self.segmenter.encode(torch.cat([batch.source, synthetic]))
         loss = self._feature_contrast(*centre.chunk(2))
         norm = descend(loss, self.optimisers["encoder"], self.processes)
-        return _detached({"feature contrast": loss, "gradient of encoder": norm})
+        return detached({"feature contrast": loss, "gradient of encoder": norm})
 
     def _update_segmenter(self, batch: Batch, synthetic: Tensor) -> dict[str, Tensor]:
         """Minimise L_seg, eq (6), plus the Dice on target slices that somebody drew, where there are any."""
@@ -173,7 +129,7 @@ class CisfaMethod:
             losses["few labels dice"] = dice_loss(few_logits.float(), batch.few_labels, over_all=self.processes.sum)
             loss = loss + self.config.few_labels.weight * losses["few labels dice"]
         losses["gradient of segmenter"] = descend(loss, self.optimisers["segmenter"], self.processes)
-        return _detached(losses)
+        return detached(losses)
 
     def _feature_contrast(self, source_centre: Tensor, synthetic_centre: Tensor) -> Tensor:
         """Eq (5), in float32: means of normalised features differ by a few per cent, which bfloat16 would round."""
@@ -184,10 +140,7 @@ class CisfaMethod:
 
     def _update_discriminators(self, batch: Batch, synthetic: Tensor) -> dict[str, Tensor]:
         """Minimise eq (1) and eq (7), real and fake in one pass each."""
-        losses: dict[str, Tensor] = {}
-        with self.autocast():
-            real, fake = self.slice_critic(torch.cat([batch.target, synthetic])).float().chunk(2)
-        losses |= self._update_discriminator("slice discriminator", real, fake)
+        losses = self.translation.update_critic(batch.target, synthetic)
         settings = self.config.segmentation_adversary
         if settings.weight > 0:
             pair = [batch.target, synthetic] if settings.pushes == "synthetic" else [synthetic, batch.target]
@@ -195,14 +148,5 @@ class CisfaMethod:
                 with torch.no_grad():
                     predictions = self.segmenter(torch.cat(pair)).float().softmax(1)
                 real, fake = self.prediction_critic(predictions).float().chunk(2)
-            losses |= self._update_discriminator("prediction discriminator", real, fake)
+            losses |= update_discriminator("prediction discriminator", real, fake, self.optimisers, self.processes)
         return losses
-
-    def _update_discriminator(self, name: str, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
-        loss = discriminator_loss(real_logits, fake_logits)
-        norm = descend(loss, self.optimisers[name], self.processes)
-        return _detached({name: loss, f"gradient of {name}": norm})
-
-
-def _detached(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: loss.detach() for name, loss in losses.items()}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from cisfa.errors import ConfigError
 from cisfa.training.cisfa_method import CisfaMethod
+from cisfa.training.cisfa_plus_method import CisfaPlusMethod
 from cisfa.training.method import Method
 from cisfa.training.supervised_method import SupervisedMethod
 
@@ -24,6 +25,7 @@ class MethodEntry:
 
 METHODS: dict[str, MethodEntry] = {
     "cisfa": MethodEntry(CisfaMethod, has_target=True),
+    "cisfa-plus": MethodEntry(CisfaPlusMethod, has_target=True),
     "source-only": MethodEntry(SupervisedMethod, has_target=True),
     "supervised": MethodEntry(SupervisedMethod, has_target=False),
 }

@@ -21,6 +21,8 @@ _STREAMS = {
 
 
 FEWEST_CASES_TO_HOLD_OUT = 4
+# places along an edge of which each moves on its own in elastic changes: a few to an organ
+_BENDS = 6
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def augment(
     *,
     share: Share = Share(),
 ) -> tuple[Tensor, Tensor | None]:
-    """Rotate, scale, shift and change the contrast of each slice at random; labels follow by nearest neighbour.
+    """Rotate, scale, shift, bend and change the contrast of each slice at random; labels follow by nearest neighbour.
 
     Args:
         slices: (batch, 1, rows, columns).
@@ -108,9 +110,12 @@ def augment(
             in the same way whatever the number of processes.
     """
     whole = len(slices) * share.count
-    if config.rotation_degrees or config.scaling or config.shift:
+    if config.rotation_degrees or config.scaling or config.shift or config.elastic:
         matrices = share.of(_random_affine(whole, config, rng))
         grid = F.affine_grid(matrices, list(slices.shape), align_corners=False).to(slices.device)
+        if config.elastic:
+            coarse = share.of(2 * torch.rand((whole, 2, _BENDS, _BENDS), generator=rng) - 1).to(slices.device)
+            grid = grid + 2 * config.elastic * smooth_field(coarse, slices.shape[2:]).movedim(1, -1)
         # outside a cropped body there is air: the border's own value, not zero, which is the mean of the body
         slices = F.grid_sample(slices, grid, mode="bilinear", padding_mode="border", align_corners=False)
         if labels is not None:
@@ -133,6 +138,11 @@ def _random_affine(count: int, config: AugmentationConfig, rng: torch.Generator)
         torch.stack([factor * angle.sin(), factor * angle.cos(), 2 * config.shift * shift_y], dim=1),
     ]
     return torch.stack(rows, dim=1)
+
+
+def smooth_field(coarse: Tensor, shape: Sequence[int]) -> Tensor:
+    """Values (batch, channels, few, few) as a smooth field (batch, channels, rows, columns) through them."""
+    return F.interpolate(coarse, list(shape), mode="bicubic", align_corners=True)
 
 
 def with_gamma(slices: Tensor, exponents: Tensor) -> Tensor:

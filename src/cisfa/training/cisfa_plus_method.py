@@ -1,0 +1,150 @@
+"""CISFA+: CISFA's translation beside random looks, and a teacher that labels target slices."""
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from cisfa.config import TrainingConfig
+from cisfa.losses.overlap_loss import dice_loss
+from cisfa.losses.pseudo_label_loss import cross_entropy, most_likely, pseudo_label_loss
+from cisfa.networks.segmenter import Segmenter
+from cisfa.training.appearance import with_random_looks
+from cisfa.training.method import Batch, Preview
+from cisfa.training.optimisers import adam, descend
+from cisfa.training.organ_atlas import OrganAtlas
+from cisfa.training.precision import autocast_for
+from cisfa.training.processes import Alone, Processes
+from cisfa.training.translation import Translation, detached
+
+_BETAS = (0.9, 0.999)  # Adam's own; the paper's 0.5 is for networks that play against each other
+_RAMP_STEEPNESS = 5.0  # exp(-5 (1 - t)^2), as Tarvainen and Valpola 2017 have it
+
+
+class CisfaPlusMethod:
+    """A student learns organs from source slices with random looks, some of them translated, and from a teacher.
+
+    The teacher is the moving average of the student (Tarvainen and Valpola 2017, "Mean teachers are better role
+    models"); it labels target slices, and where it is sure and its labels look like those of the source, the student
+    has to find them again in the same slice with another look. The teacher goes into the bundle.
+
+    Every ingredient is a switch: ``translation.share``, ``translation.structure_weight``, ``teacher.weight``,
+    ``teacher.filtered``, ``supervision.cross_entropy``, ``appearance.*`` and ``augmentation.*``. Without translation
+    and teacher it is learning from the source alone, with strong augmentation.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        *,
+        classes: int,
+        target_range: tuple[float, float],
+        device: torch.device,
+        processes: Processes | None = None,
+    ) -> None:
+        """Build the networks with the global torch seed; the arguments are those of every method."""
+        self.config = config
+        self.processes = processes or Alone(device)
+        self.autocast = autocast_for(config.optimiser, device)
+        self.learner = Segmenter(classes=classes, width=config.networks.segmenter_width)
+        self.learner.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.networks: dict[str, nn.Module] = {"segmenter": self.learner}
+        rates = replace(config.optimiser, learning_rate=config.supervision.learning_rate, betas=_BETAS)
+        self.optimisers: dict[str, torch.optim.Optimizer] = {"segmenter": adam((self.learner,), rates)}
+        self.teacher: Segmenter | None = None
+        if config.teacher.weight > 0:
+            self.teacher = copy.deepcopy(self.learner).requires_grad_(False)
+            self.atlas = OrganAtlas(classes=classes, size=config.preprocessing.size).to(device)
+            self.networks = {"segmenter": self.teacher, "student": self.learner, "organ atlas": self.atlas}
+        self.translation: Translation | None = None
+        if config.translation.share > 0:
+            self.translation = Translation(config, target_range=target_range, device=device, processes=self.processes)
+            self.networks |= self.translation.networks
+            self.optimisers |= self.translation.optimisers
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """The teacher; the student itself where there is none."""
+        return self.teacher or self.learner
+
+    @property
+    def student(self) -> Segmenter | None:
+        """The network that learns, where the segmenter is its moving average."""
+        return self.learner if self.teacher else None
+
+    def step(self, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
+        """Update all networks once; see :class:`~cisfa.training.method.Method`."""
+        losses: dict[str, Tensor] = {}
+        source, synthetic = batch.source, None
+        if self.translation:
+            losses, synthetic = self.translation.update_generator(batch, rng)
+            source = self._some_translated(batch.source, synthetic.float(), rng)
+        looks = [with_random_looks(source, self.config.appearance, rng, share=self.processes.share)]
+        pseudo_labels, trusted = None, None
+        if self.teacher:
+            pseudo_labels, trusted = self._teach(self.teacher, batch)
+            looks.append(with_random_looks(batch.target, self.config.appearance, rng, share=self.processes.share))
+        with self.autocast():
+            logits = self.learner(torch.cat(looks)).float()
+        on_source, on_target = logits[: len(source)], logits[len(source) :]
+        losses["dice"] = dice_loss(on_source, batch.labels, over_all=self.processes.sum)
+        loss = losses["dice"]
+        if self.config.supervision.cross_entropy > 0:
+            losses["cross-entropy"] = cross_entropy(on_source, batch.labels)
+            loss = loss + self.config.supervision.cross_entropy * losses["cross-entropy"]
+        if pseudo_labels is not None and trusted is not None:
+            losses["trusted"] = (trusted & (pseudo_labels > 0)).float().mean()
+            losses["teacher"] = pseudo_label_loss(on_target, pseudo_labels, trusted, over_all=self.processes.sum)
+            loss = loss + self._teacher_weight() * losses["teacher"]
+        losses["gradient of segmenter"] = descend(loss, self.optimisers["segmenter"], self.processes)
+        if self.teacher:
+            self._follow(self.teacher)
+        if self.translation and synthetic is not None:
+            losses |= self.translation.update_critic(batch.target, synthetic)
+        return detached(losses)
+
+    def translate(self, source: Tensor) -> Tensor:
+        """G(x_a); the slices as they are where nothing is translated."""
+        return self.translation.translate(source).float() if self.translation else source
+
+    def preview(self, batch: Batch) -> Preview:
+        """Source, its translation with the prediction on it, and the target with the prediction on it."""
+        synthetic = self.translate(batch.source)
+        with torch.no_grad(), self.autocast():
+            on_synthetic, on_target = self.segmenter(synthetic).argmax(1), self.segmenter(batch.target).argmax(1)
+        columns = {"source": batch.source[:, 0], "synthetic": synthetic[:, 0], "target": batch.target[:, 0]}
+        return Preview(columns, {"source": batch.labels, "synthetic": on_synthetic, "target": on_target})
+
+    def _some_translated(self, source: Tensor, synthetic: Tensor, rng: torch.Generator) -> Tensor:
+        """Each slice as it is or translated, by chance."""
+        drawn = torch.rand(len(source) * self.processes.share.count, generator=rng)
+        is_translated = self.processes.share.of(drawn < self.config.translation.share).to(source.device)
+        return torch.where(is_translated[:, None, None, None], synthetic, source)
+
+    def _teach(self, teacher: Segmenter, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What the teacher finds in the target slices, and where it may be believed."""
+        self.atlas.learn(batch.labels, self.processes)
+        with torch.no_grad(), self.autocast():
+            logits = teacher(batch.target).float()
+        labels, trusted = most_likely(logits, self.config.teacher.confidence)
+        if self.config.teacher.filtered:
+            trusted = trusted & self.atlas.trusted(labels)
+        return labels, trusted
+
+    def _teacher_weight(self) -> float:
+        """The weight of what the teacher says, which grows in the first steps."""
+        settings = self.config.teacher
+        passed = min(1.0, int(self.atlas.batches) / settings.ramp_up) if settings.ramp_up else 1.0
+        return settings.weight * math.exp(-_RAMP_STEEPNESS * (1 - passed) ** 2)
+
+    def _follow(self, teacher: Segmenter) -> None:
+        """Move the teacher a little towards the student."""
+        steps = int(self.atlas.batches)
+        decay = min(
+            self.config.teacher.decay, (1 + steps) / (10 + steps)
+        )  # or the first, random weights would stay long
+        with torch.no_grad():
+            torch._foreach_lerp_(list(teacher.parameters()), list(self.learner.parameters()), 1 - decay)
