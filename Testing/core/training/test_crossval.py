@@ -13,7 +13,7 @@ from cisfa.errors import ConfigError
 from cisfa.imaging.geometry import Geometry
 from cisfa.imaging.volume import LabelMap, Volume
 from cisfa.imaging.volume_files import write_label_map, write_volume
-from cisfa.training.crossval import folds_of
+from cisfa.training.study import folds_of
 
 SHAPE = (5, 36, 44)
 TINY = [
@@ -109,9 +109,13 @@ def test_no_case_is_segmented_by_a_model_that_learned_from_it(study: Path) -> No
 
 
 def test_the_mean_dice_of_each_fold_is_written(study: Path) -> None:
-    by_fold = json.loads((study / "study" / "report" / "folds.json").read_text(encoding="utf-8"))["mean_dice"]
-    assert set(by_fold) == {"source-only", "supervised"}
-    assert all(len(means) == 2 and all(0 <= mean <= 1 for mean in means) for means in by_fold.values())
+    rows = json.loads((study / "study" / "report" / "summary.json").read_text(encoding="utf-8"))["rows"]
+    assert [row["row"] for row in rows] == ["source-only", "supervised"]
+    for row in rows:
+        over_organs = row["dice"]["mean over organs"]
+        assert len(over_organs["folds"]) == 2
+        assert over_organs["folds_mean"] == pytest.approx(np.mean(over_organs["folds"]), abs=1e-5)
+        assert over_organs["folds_sd"] == pytest.approx(np.std(over_organs["folds"], ddof=1), abs=1e-5)
 
 
 def test_a_finished_study_is_not_trained_again_when_resumed(study: Path) -> None:
@@ -141,3 +145,28 @@ def test_supervised_reads_the_targets_cases_as_the_targets_modality(tmp_path: Pa
     assert main(arguments(tmp_path, "--methods", "supervised", *modalities)) == 0
     data = json.loads((tmp_path / "study" / "fold-1" / "supervised" / "run" / "data.json").read_text(encoding="utf-8"))
     assert data["source_modality"] == data["target_modality"] == "MR"
+
+
+def test_rows_are_trained_apart_with_their_own_settings_and_seeds(tmp_path: Path) -> None:
+    write_domain(tmp_path / "ct", "ct", count=2, seed=1)
+    write_domain(tmp_path / "mr", "mr", count=2, seed=2)
+    rows = tmp_path / "rows.json"
+    entries = [
+        {"name": "floor", "method": "source-only"},
+        {"name": "floor, γ", "method": "source-only", "set": ["augmentation.gamma=0.5"]},
+    ]
+    rows.write_text(json.dumps({"rows": entries}), encoding="utf-8")
+    words = [word for word in arguments(tmp_path) if word not in ("--methods", "source-only,supervised")]
+    words += ["--rows", str(rows), "--seeds", "3", "--fold", "2"]
+    assert main([*words, "--only", "floor"]) == 0
+    assert main([*words, "--resume"]) == 0
+    runs = sorted((tmp_path / "study").glob("fold-*/*/seed-3/run/config.json"))
+    configs = [json.loads(path.read_text(encoding="utf-8")) for path in runs]
+    assert [path.relative_to(tmp_path / "study").parts[0] for path in runs] == ["fold-2", "fold-2"]
+    assert [(config["seed"], config["augmentation"]["gamma"]) for config in configs] == [(3, 0.0), (3, 0.5)]
+    summary = json.loads((tmp_path / "study" / "report-fold-2" / "summary.json").read_text(encoding="utf-8"))
+    assert [(row["row"], row["steps"], row["cases"]) for row in summary["rows"]] == [
+        ("floor", [2], 1),
+        ("floor, γ", [2], 1),
+    ]
+    assert all(row["minutes"]["mean"] > 0 and row["hardware"] for row in summary["rows"])

@@ -24,13 +24,15 @@ from cisfa.imaging.volume_files import read_label_map, write_label_map, write_vo
 from cisfa.phantom.case import make_case
 from cisfa.phantom.tissues import Domain
 from cisfa.training.checkpoint import latest_checkpoint
-from cisfa.training.crossval import Study, cross_validate
+from cisfa.training.crossval import cross_validate
 from cisfa.training.method import Batch, Method
 from cisfa.training.methods import method_named
 from cisfa.training.run_folder import RunFolder
 from cisfa.training.sampling import rng_of_step
 from cisfa.training.session import TrainingCases, run_training
 from cisfa.training.slice_dataset import DomainSlices, FewLabels, read_slices
+from cisfa.training.study import Study
+from cisfa.training.study_rows import table_of_methods
 from cisfa.training.trainer import Batches, seed_everything
 
 CPU = torch.device("cpu")
@@ -317,7 +319,9 @@ def test_resuming_with_other_drawings_is_refused(
 
 def test_cross_validation_does_without(tiny: Tiny, domains: Any, tmp_path: Path) -> None:
     cases = [replace(case, few_labels=case.labels) for case in labelled_cases(domains.target)]
-    study = Study(labelled_cases(domains.source), cases, ORGANS, ["cisfa"], 3, tiny("few_labels.weight=1"))
+    config = tiny("few_labels.weight=1")
+    rows = table_of_methods(["cisfa"], config).rows
+    study = Study(labelled_cases(domains.source), cases, ORGANS, rows, 3, config)
     with pytest.raises(ConfigError, match=r"few_labels\.weight is 1\.0; cross-validation"):
         cross_validate(study, tmp_path / "study", CPU, lambda event: None, resume=False)
     assert not (tmp_path / "study").exists()

@@ -5,8 +5,8 @@ One method or many go through the same code: a report of one method is a compari
 
 import csv
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,24 @@ paired t-test. Differences are method minus reference, over the cases in which b
 """
 
 
+_Tests = Mapping[str, Mapping[Measure, Mapping[str, PairedTest]]]
+
+
+@dataclass(frozen=True)
+class StudyParts:
+    """What a cross-validation puts into a report of its rows.
+
+    Attributes:
+        figure: The row whose contours are drawn.
+        sections: Markdown that stands above the rows' own tables.
+        summary: Gives the text of ``summary.json`` from the paired tests of every row but the reference.
+    """
+
+    figure: str
+    sections: str
+    summary: Callable[[_Tests], str]
+
+
 def require_free_folder(folder: Path, *, overwrite: bool) -> None:
     """Raise when a report must not be written there.
 
@@ -72,6 +90,7 @@ def write_report(
     reference: str | None = None,
     contours: Callable[[str], ContourCase] | None = None,
     overwrite: bool = False,
+    study: StudyParts | None = None,
 ) -> tuple[Path, ...]:
     """Write the report of one method, or of several with each tested against a reference.
 
@@ -82,8 +101,9 @@ def write_report(
         folder: Made when missing.
         reference: The method that every other one is compared with; None for no tests.
         contours: Gives what to draw of a case of that name, called for the worst, the median and the best case of the
-            first method; None for no figure.
+            first method, or the study's figure; None for no figure.
         overwrite: Whether a report that is there may be replaced.
+        study: What a cross-validation adds; None for a report of cases alone.
 
     Returns:
         The files that were written.
@@ -96,22 +116,21 @@ def write_report(
     require_free_folder(folder, overwrite=overwrite)
     _require_cases(scores_by_method, reference)
     tests = _tests(scores_by_method, reference)
-    summary = json.dumps(_summary(scores_by_method, reference, tests), indent=2, ensure_ascii=False, allow_nan=False)
-    text = _report(scores_by_method, reference, tests, with_contours=contours is not None)
-    first = next(iter(scores_by_method.values()))
-    drawn = [] if contours is None else _to_draw(first, contours)
+    figure = study.figure if study else next(iter(scores_by_method))
+    summary = study.summary(tests) if study else _summary_text(scores_by_method, reference, tests)
+    text = _report(scores_by_method, reference, tests, study)
+    drawn = [] if contours is None else _to_draw(scores_by_method[figure], contours)
+    if drawn:
+        text += f"\n## Contours of {figure}\n\nTruth dashed, prediction solid.\n\n![contours]({CONTOURS})\n"
     write_whole(folder / SCORES, lambda path: _write_scores(scores_by_method, path))
-    write_text(folder / SUMMARY, summary + "\n")
+    write_text(folder / SUMMARY, summary)
     write_text(folder / REPORT, text)
     written = (folder / SCORES, folder / SUMMARY, folder / REPORT)
     if not drawn:
         (folder / CONTOURS).unlink(missing_ok=True)  # an older report's figure would pass for this one's
         return written
-    write_whole(folder / CONTOURS, lambda path: draw_contours(drawn, organs_of(first), path))
+    write_whole(folder / CONTOURS, lambda path: draw_contours(drawn, organs_of(scores_by_method[figure]), path))
     return (*written, folder / CONTOURS)
-
-
-_Tests = Mapping[str, Mapping[Measure, Mapping[str, PairedTest]]]
 
 
 def _require_cases(scores_by_method: Mapping[str, Sequence[CaseScores]], reference: str | None) -> None:
@@ -146,18 +165,36 @@ def _mean_dice(mean: float | None) -> str:
 
 
 def _write_scores(scores_by_method: Mapping[str, Sequence[CaseScores]], path: Path) -> None:
+    write_scores_table(("method",), [((method,), scores) for method, scores in scores_by_method.items()], path)
+
+
+def write_scores_table(
+    keys: Sequence[str], groups: Iterable[tuple[Sequence[object], Sequence[CaseScores]]], path: Path
+) -> None:
+    """Write a CSV table with a line for each case and organ.
+
+    Args:
+        keys: Names of the first columns.
+        groups: What stands in these, and the cases that it stands for.
+        path: The file; Dice from 0 to 1, distances in mm, volumes in mL, empty where there is no value.
+    """
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("method", "case", "organ", "label", *_COLUMNS, "remark"))
-        for method, scores in scores_by_method.items():
+        writer.writerow((*keys, "case", "organ", "label", *_COLUMNS, "remark"))
+        for group, scores in groups:
             for case in scores:
                 for score in case.organs:
                     values = [_in_csv(getattr(score, column)) for column in _COLUMNS]
-                    writer.writerow((method, case.case, score.organ.name, score.organ.label, *values, score.remark))
+                    writer.writerow((*group, case.case, score.organ.name, score.organ.label, *values, score.remark))
 
 
 def _in_csv(value: float | None) -> str:
     return "" if value is None else f"{value:.6f}"
+
+
+def _summary_text(scores_by_method: Mapping[str, Sequence[CaseScores]], reference: str | None, tests: _Tests) -> str:
+    values = _summary(scores_by_method, reference, tests)
+    return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _summary(scores_by_method: Mapping[str, Sequence[CaseScores]], reference: str | None, tests: _Tests) -> Any:
@@ -192,14 +229,15 @@ def _report(
     scores_by_method: Mapping[str, Sequence[CaseScores]],
     reference: str | None,
     tests: _Tests,
-    *,
-    with_contours: bool,
+    study: StudyParts | None,
 ) -> str:
     parts = ["# Evaluation\n", _HOW_TO_READ]
     if len(scores_by_method) > 1:
         parts.append("## Methods\n")
         measures = (DICE, DICE_ORGAN_SLICES, ASSD)
         parts += [methods_table(scores_by_method, measure, reference=reference) for measure in measures]
+    if study:
+        parts.append(study.sections)
     for method, scores in scores_by_method.items():
         parts += [
             f"## {method}: {len(scores)} case{'' if len(scores) == 1 else 's'}\n",
@@ -210,9 +248,6 @@ def _report(
         parts += ["## Paired tests\n", _HOW_TO_READ_TESTS]
     for method, by_measure in tests.items():
         parts += [f"### {method} against {reference}\n", paired_tests_table(by_measure)]
-    if with_contours:
-        first = next(iter(scores_by_method))
-        parts += [f"## Contours of {first}\n", f"Truth dashed, prediction solid.\n\n![contours]({CONTOURS})\n"]
     return "\n".join(parts)
 
 

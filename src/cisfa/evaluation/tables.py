@@ -29,7 +29,7 @@ def organs_table(summaries: Sequence[Summary], measures: Sequence[Measure] = MEA
         cells = [_cell(summary, measure) for measure in measures]
         empty = (summary.predictions_empty, summary.truths_empty, summary.both_empty)
         rows.append((summary.organ, *cells, *map(str, empty)))
-    return _table(header, rows)
+    return markdown_table(header, rows)
 
 
 def methods_table(
@@ -56,7 +56,7 @@ def methods_table(
         row = {summary.organ: summary for summary in summaries[method]}
         cells = [_method_cell(row.get(organ), tests, measure) for organ in (*organs, OVER_ORGANS)]
         rows.append((method, *cells, str(row[OVER_ORGANS].predictions_empty)))
-    return _table((f"method ({measure.title})", *organs, OVER_ORGANS, "prediction empty"), rows)
+    return markdown_table((f"method ({measure.title})", *organs, OVER_ORGANS, "prediction empty"), rows)
 
 
 def paired_tests_table(tests_by_measure: Mapping[Measure, Mapping[str, PairedTest]]) -> str:
@@ -65,10 +65,10 @@ def paired_tests_table(tests_by_measure: Mapping[Measure, Mapping[str, PairedTes
     rows = []
     for measure, tests in tests_by_measure.items():
         for organ, test in tests.items():
-            difference = _number(test.mean_difference, measure, signed=True)
+            difference = number(test.mean_difference, measure, signed=True)
             p_values = (_p_value(test.t_test_p), _p_value(test.wilcoxon_p))
             rows.append((measure.title, organ, str(test.n), difference, *p_values, test.remark))
-    return _table(header, rows)
+    return markdown_table(header, rows)
 
 
 def _method_cell(summary: Summary | None, tests: Mapping[str, PairedTest], measure: Measure) -> str:
@@ -80,18 +80,19 @@ def _method_cell(summary: Summary | None, tests: Mapping[str, PairedTest], measu
 
 def _cell(summary: Summary, measure: Measure) -> str:
     most = max(distribution.n for distribution in summary.measures.values())
-    return _mean_and_sd(summary.measures[measure.field], measure, of=most)
+    return mean_and_sd(summary.measures[measure.field], measure, of=most)
 
 
-def _mean_and_sd(distribution: Distribution, measure: Measure, *, of: int = 0) -> str:
+def mean_and_sd(distribution: Distribution, measure: Measure, *, of: int = 0) -> str:
     """``87.3 ± 2.1``, with ``(n = 3)`` when fewer than ``of`` cases have a value."""
-    cell = _number(distribution.mean, measure)
+    cell = number(distribution.mean, measure)
     if distribution.sd is not None:
-        cell += f" ± {_number(distribution.sd, measure)}"
+        cell += f" ± {number(distribution.sd, measure)}"
     return f"{cell} (n = {distribution.n})" if distribution.n < of else cell
 
 
-def _number(value: float | None, measure: Measure, *, signed: bool = False) -> str:
+def number(value: float | None, measure: Measure, *, signed: bool = False) -> str:
+    """A measure's value as it is shown, a hyphen for None."""
     if value is None:
         return NOTHING
     return f"{value * measure.shown_times:{'+' if signed else ''}.{measure.digits}f}"
@@ -103,7 +104,8 @@ def _p_value(p: float | None, *, equals: str = "") -> str:
     return f"< {_SMALLEST_SHOWN_P}" if p < _SMALLEST_SHOWN_P else f"{equals}{p:.3f}"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown whose columns are padded to one width."""
     lines = [[cell.replace("|", "\\|") for cell in line] for line in (header, *rows)]
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
     lines.insert(1, ["-" * width for width in widths])

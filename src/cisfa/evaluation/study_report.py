@@ -1,0 +1,51 @@
+"""Write the report of a cross-validation: that of its rows, with folds, seeds, cost and settings beside."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from cisfa.evaluation.contours import ContourCase
+from cisfa.evaluation.report import StudyParts, write_report, write_scores_table
+from cisfa.evaluation.study_results import StudyResults
+from cisfa.evaluation.study_summary import study_summary
+from cisfa.evaluation.study_tables import study_sections
+from cisfa.whole_files import write_whole
+
+TRAININGS = "trainings.csv"
+
+
+def write_study_report(
+    results: StudyResults, folder: Path, *, figure: str, contours: Callable[[str], ContourCase]
+) -> tuple[Path, ...]:
+    """Write ``report.md``, ``summary.json``, ``scores.csv``, ``trainings.csv`` and ``contours.png``.
+
+    ``scores.csv`` holds every case once, averaged over the seeds; ``trainings.csv`` holds what each training scored. A
+    report that is there is replaced.
+
+    Args:
+        results: At least one complete row.
+        folder: Made when missing.
+        figure: The row whose contours are drawn.
+        contours: Gives what to draw of a case of that name.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        CaseError: A case was scored twice, or rows were not scored on the same cases.
+        VolumeFileError: A file cannot be written.
+    """
+    written = write_report(
+        {row.name: row.scores for row in results.rows},
+        folder,
+        reference=results.reference,
+        contours=contours,
+        overwrite=True,
+        study=StudyParts(figure, study_sections(results), lambda tests: study_summary(results, tests)),
+    )
+    trainings = [
+        ((row.name, training.fold, training.seed), training.scores)
+        for row in results.rows
+        for training in row.trainings
+    ]
+    write_whole(folder / TRAININGS, lambda path: write_scores_table(("row", "fold", "seed"), trainings, path))
+    return (*written, folder / TRAININGS)

@@ -1,0 +1,231 @@
+"""A study: which rows are trained on which folds with which seeds, and where each part lies on disk.
+
+In fold k every row learns from the cases outside fold k and segments the target cases of fold k. The folds are the same
+for all rows and seeds.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cisfa.cases.case_folder import CaseFiles
+from cisfa.config import ScheduleConfig, TrainingConfig
+from cisfa.errors import CaseError, ConfigError, RunError
+from cisfa.imaging.organs import Organ
+from cisfa.runs.run_json import read_json, read_run_config
+from cisfa.runs.run_summary import is_run
+from cisfa.training.methods import method_named
+from cisfa.training.study_rows import StudyRow, changed_settings
+from cisfa.whole_files import write_text
+
+FOLDS = "folds.json"
+# beside the folders of the folds: which case is in which
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is cross-validated.
+
+    Attributes:
+        source: Labelled source cases.
+        target: Target cases with their label maps, which only the score and ``supervised`` read.
+        organs: Of the labels; None takes the config's.
+        rows: Of the table.
+        folds: How many.
+        config: The command's own settings, those of a row without any.
+        seeds: Each trains every row anew in every fold; None takes the config's, and then no folder is named after it.
+        fold_seed: Shares the cases out into folds; None takes the first seed.
+    """
+
+    source: Sequence[CaseFiles]
+    target: Sequence[CaseFiles]
+    organs: tuple[Organ, ...] | None
+    rows: Sequence[StudyRow]
+    folds: int
+    config: TrainingConfig
+    seeds: tuple[int, ...] | None = None
+    fold_seed: int | None = None
+
+    @property
+    def seeds_trained(self) -> tuple[int, ...]:
+        """The seeds, also where none is named."""
+        return (self.config.seed,) if self.seeds is None else self.seeds
+
+    @property
+    def seed_of_folds(self) -> int:
+        """What shares the cases out."""
+        return self.seeds_trained[0] if self.fold_seed is None else self.fold_seed
+
+    @property
+    def source_folds(self) -> list[list[CaseFiles]]:
+        """The source cases of each fold, which are left out there."""
+        return folds_of(self.source, self.folds, seed=self.seed_of_folds)
+
+    @property
+    def target_folds(self) -> list[list[CaseFiles]]:
+        """The target cases of each fold, which are segmented there."""
+        return folds_of(self.target, self.folds, seed=self.seed_of_folds)
+
+    def parts(self, folder: Path, choice: "Choice") -> "Iterator[Part]":
+        """What the choice comprises; all rows of a fold before the next fold, and of a seed before the next seed."""
+        target_folds = self.target_folds
+        for seed in self.seeds_trained:
+            for fold in choice.folds_among(self.folds):
+                for row in self.rows:
+                    if choice.rows is None or row.name in choice.rows:
+                        place = folder / f"fold-{fold + 1}" / row.slug
+                        place = place if self.seeds is None else place / f"seed-{seed}"
+                        yield Part(place, row, fold, seed, target_folds[fold])
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A part of a study, so that several processes can share it.
+
+    Attributes:
+        rows: Names of the rows; None takes all.
+        folds: Folds, counted from 0; None takes all.
+    """
+
+    rows: frozenset[str] | None = None
+    folds: tuple[int, ...] | None = None
+
+    def folds_among(self, count: int) -> tuple[int, ...]:
+        """The folds of the choice, in their order."""
+        return tuple(range(count)) if self.folds is None else tuple(sorted(self.folds))
+
+
+@dataclass(frozen=True)
+class Part:
+    """One row in one fold with one seed: one run, and the held-out cases that it segments.
+
+    Attributes:
+        folder: Gets the run, the bundle and the predictions.
+        row: The row of the table.
+        fold: Counted from 0.
+        seed: Of the run.
+        held_out: The target cases of the fold.
+    """
+
+    folder: Path
+    row: StudyRow
+    fold: int
+    seed: int
+    held_out: Sequence[CaseFiles]
+
+    @property
+    def run(self) -> Path:
+        """The run's folder."""
+        return self.folder / "run"
+
+    @property
+    def config(self) -> TrainingConfig:
+        """The run's settings. A method that knows one domain learns from the target's cases, read as the target's."""
+        config = replace(self.row.config, seed=self.seed)
+        if method_named(config.method).has_target:
+            return config
+        return replace(config, source_modality=config.target_modality)
+
+    @property
+    def is_done(self) -> bool:
+        """True when every held-out case has been segmented."""
+        return all(self.prediction(case).is_file() for case in self.held_out)
+
+    def prediction(self, case: CaseFiles) -> Path:
+        """Where a case's prediction lies, or will lie."""
+        return self.folder / "predictions" / f"{case.name}.nii.gz"
+
+    def in_words(self, study: Study) -> str:
+        """For people: "fold 1 of 4, CISFA", with the seed where there are several."""
+        seed = f", seed {self.seed}" if len(study.seeds_trained) > 1 else ""
+        return f"fold {self.fold + 1} of {study.folds}, {self.row.name}{seed}"
+
+
+def folds_of(cases: Sequence[CaseFiles], folds: int, *, seed: int) -> list[list[CaseFiles]]:
+    """Share cases out at random into disjoint folds whose sizes differ by one at most.
+
+    Raises:
+        ConfigError: There are fewer than two folds, or more folds than cases.
+    """
+    if not 2 <= folds <= len(cases):
+        raise ConfigError(f"--folds is {folds}; with {len(cases)} cases it must be from 2 to {len(cases)}.")
+    order = np.random.default_rng(seed).permutation(len(cases))
+    return [[cases[index] for index in sorted(order[fold::folds])] for fold in range(folds)]
+
+
+def require_usable(study: Study, choice: Choice, folder: Path, *, resume: bool) -> None:
+    """Make sure that a study can be trained or reported in a folder, before anything is.
+
+    Args:
+        study: The study.
+        choice: The part of it that is to be trained.
+        folder: Of the study.
+        resume: Whether the folder may hold an earlier part of the same study.
+
+    Raises:
+        CisfaError: Settings or cases cannot be used, or the folder holds something else.
+    """
+    for row in study.rows:
+        if row.config.few_labels.weight > 0:
+            raise ConfigError(
+                f"few_labels.weight is {row.config.few_labels.weight}; cross-validation tells how well a method does"
+                " without any target label. Leave it at 0."
+            )
+    seeds = study.seeds_trained
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ConfigError(f"--seeds is {','.join(map(str, seeds))!r}; name one or more seeds, each once.")
+    for fold in choice.folds or ():
+        if not 0 <= fold < study.folds:
+            raise ConfigError(f"--fold is {fold + 1}; with {study.folds} folds it must be from 1 to {study.folds}.")
+    unlabelled = [case.name for case in study.target if case.labels is None]
+    if unlabelled:
+        raise CaseError(f"{unlabelled[0]} has no label map; cross-validation scores every target case against one.")
+    if folder.is_dir() and any(folder.iterdir()) and not resume:
+        raise RunError(f"{folder} is not empty. Pass --resume to go on with it, or choose another folder.")
+    _require_same_folds(study, folder)
+    for part in study.parts(folder, Choice()):
+        _require_same_settings(part)
+
+
+def write_folds(study: Study, folder: Path) -> None:
+    """Write down which case is in which fold, for whoever goes on with the study."""
+    if not (folder / FOLDS).is_file():
+        write_text(folder / FOLDS, json.dumps(_folds_in_json(study), indent=2, ensure_ascii=False) + "\n")
+
+
+def _folds_in_json(study: Study) -> dict[str, Any]:
+    names = [[[case.name for case in cases] for cases in folds] for folds in (study.source_folds, study.target_folds)]
+    return {"schema": 1, "source": names[0], "target": names[1]}
+
+
+def _require_same_folds(study: Study, folder: Path) -> None:
+    """A case must not be segmented by a model that learned from it, as it might after the folds have changed."""
+    folds = _folds_in_json(study)
+    if (folder / FOLDS).is_file() and read_json(folder / FOLDS) != folds:
+        raise RunError(
+            f"{folder} was begun with other folds ({folder / FOLDS}). Go on with the same cases, --folds and"
+            " --fold-seed, or choose another folder."
+        )
+
+
+def _require_same_settings(part: Part) -> None:
+    """A finished run is not done again, so it must be the one that is wanted."""
+    if not part.is_done or not is_run(part.run):
+        return
+    different = changed_settings(_for_the_result(part.config), _for_the_result(read_run_config(part.run)))
+    if different:
+        name, value = next(iter(different.items()))
+        raise RunError(
+            f"{part.folder} holds a finished run of the row {part.row.name!r} with other settings ({name} is {value}"
+            " here). Give the row its settings back, or give what is new a name of its own."
+        )
+
+
+def _for_the_result(config: TrainingConfig) -> TrainingConfig:
+    """Settings without those that only say how often a run is saved and shown."""
+    schedule = ScheduleConfig(epochs=config.schedule.epochs, steps=config.schedule.steps)
+    return replace(config, schedule=schedule)
