@@ -208,6 +208,9 @@ class SupervisionConfig:
     learning_rate: float = 1e-3
     # of its segmenter, which plays against nobody and so bears more than CISFA's; small networks bear twice as much
 
+    coordinates: bool = True
+    # whether its segmenter is told where in the body a pixel lies, which left and right are hard to learn without
+
     def __post_init__(self) -> None:
         _require(self.learning_rate > 0, "supervision.learning_rate", self.learning_rate, "above 0")
         _require(self.cross_entropy >= 0, "supervision.cross_entropy", self.cross_entropy, "at least 0")

@@ -67,3 +67,23 @@ def test_every_weight_learns_from_the_start() -> None:
     gradients = {name: p.grad for name, p in segmenter.named_parameters()}
     assert [name for name, grad in gradients.items() if grad is None or not grad.isfinite().all()] == []
     assert [name for name, grad in gradients.items() if grad is not None and grad.norm() < 1e-8] == []
+
+
+def test_with_coordinates_a_pixel_knows_where_it_lies() -> None:
+    """Equal slices mirrored give mirrored predictions only where nobody is told left from right."""
+    torch.manual_seed(0)
+    uniform = torch.zeros(1, 1, 48, 32)  # no content and no corner that could tell
+    for coordinates in (False, True):
+        segmenter = Segmenter(classes=3, width=4, coordinates=coordinates)
+        first = segmenter.encoder[0][0]
+        given: list[Tensor] = []
+        first.register_forward_pre_hook(lambda _, inputs, given=given: given.append(inputs[0]))
+        logits = segmenter(uniform)
+        assert logits.shape == (1, 3, 48, 32)
+        assert given[0].shape[1] == (3 if coordinates else 1)
+        if coordinates:
+            rows, columns = given[0][0, 1], given[0][0, 2]
+            assert (rows[0, 0].item(), rows[-1, 0].item()) == (-1, 1)
+            assert (columns[0, 0].item(), columns[0, -1].item()) == (-1, 1)
+            assert torch.equal(rows, rows[:, :1].expand(48, 32))
+            assert torch.equal(columns, columns[:1].expand(48, 32))

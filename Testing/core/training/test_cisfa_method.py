@@ -328,6 +328,16 @@ def test_a_step_is_repeatable_and_depends_on_its_generator(tiny: Tiny) -> None:
     assert after(0) != after(1)
 
 
+def test_it_is_the_papers_and_has_nothing_of_cisfa_plus(tiny: Tiny) -> None:
+    """Settings of CISFA+ stand in the same file, and their defaults are not the paper's."""
+    plus = ("translation.structure_weight=9", "teacher.weight=9", "supervision.cross_entropy=9", "appearance.gamma=2")
+    plain, other = make_method(tiny()), make_method(tiny(*plus))
+    ours, theirs = plain.step(make_batch(), rng()), other.step(make_batch(), rng())
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    assert "structure" not in ours
+
+
 def test_the_global_seed_alone_decides_the_first_weights(tiny: Tiny) -> None:
     one, same, other = (weights_of(make_method(tiny(), seed=seed)) for seed in (3, 3, 4))
     assert all(torch.equal(a, b) for name in one for a, b in zip(one[name], same[name], strict=True))

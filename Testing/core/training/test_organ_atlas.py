@@ -23,7 +23,8 @@ def kidneys() -> OrganAtlas:
 
 
 def test_an_organ_where_the_source_has_it_is_trusted() -> None:
-    labels = blob(slice(20, 30), slice(8, 18), 1) + blob(slice(21, 31), slice(31, 41), 2)  # a pixel beside is near enough
+    # a pixel beside is near enough
+    labels = blob(slice(20, 30), slice(8, 18), 1) + blob(slice(21, 31), slice(31, 41), 2)
     assert kidneys().trusted(labels).all()
 
 

@@ -24,7 +24,7 @@ def load_segmenter(bundle: Bundle) -> Segmenter:
         raise BundleError(
             f"{bundle.path} wants {spec.input_channels} channels a slice; only single-channel models run."
         )
-    segmenter = Segmenter(classes=spec.classes, width=spec.width)
+    segmenter = Segmenter(classes=spec.classes, width=spec.width, coordinates=spec.coordinates)
     try:
         segmenter.load_state_dict(safetensors.torch.load(bundle.weights_bytes()))
     except (SafetensorError, RuntimeError) as error:

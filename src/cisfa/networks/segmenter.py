@@ -17,13 +17,21 @@ class Segmenter(nn.Module):
     features are needed for the feature contrast.
     """
 
-    def __init__(self, *, classes: int, width: int = 64) -> None:
-        """Args: classes with background; channels of the first stage (31 M weights with 64)."""
+    def __init__(self, *, classes: int, width: int = 64, coordinates: bool = False) -> None:
+        """Build it with Kaiming's initial weights.
+
+        Args:
+            classes: Organs and background.
+            width: Channels of the first stage (31 M weights with 64).
+            coordinates: Whether each pixel is told where in the slice it lies (CoordConv, Liu et al. 2018): slices are
+                cut to the body, so that is where in the body. Left and right are hard to learn without.
+        """
         super().__init__()
         widths = [width * 2**stage for stage in range(_STAGES + 1)]
-        self.classes = classes
+        self.classes, self.coordinates = classes, coordinates
         self.centre_channels = widths[-1]
-        self.encoder = nn.ModuleList(_double(a, b) for a, b in zip([1, *widths[:-1]], widths, strict=True))
+        incoming = [3 if coordinates else 1, *widths[:-1]]
+        self.encoder = nn.ModuleList(_double(a, b) for a, b in zip(incoming, widths, strict=True))
         self.ups = nn.ModuleList(nn.ConvTranspose2d(2 * c, c, 2, stride=2) for c in widths[-2::-1])
         self.decoder = nn.ModuleList(_double(2 * c, c) for c in widths[-2::-1])
         self.head = nn.Conv2d(width, classes, 1)
@@ -50,6 +58,8 @@ class Segmenter(nn.Module):
         return self._encode(slices)[-1]
 
     def _encode(self, slices: Tensor) -> list[Tensor]:
+        if self.coordinates:
+            slices = torch.cat([slices, _coordinates(slices)], dim=1)
         step = 2**_STAGES
         features = F.pad(slices, (0, -slices.shape[-1] % step, 0, -slices.shape[-2] % step), mode="replicate")
         stages = []
@@ -57,6 +67,13 @@ class Segmenter(nn.Module):
             features = block(F.max_pool2d(features, 2) if stage else features)
             stages.append(features)
         return stages
+
+
+def _coordinates(slices: Tensor) -> Tensor:
+    """Row and column of each pixel from -1 to 1, (b, 2, h, w)."""
+    rows, columns = (torch.linspace(-1, 1, size, device=slices.device, dtype=slices.dtype) for size in slices.shape[2:])
+    grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
+    return grid.expand(len(slices), -1, -1, -1)
 
 
 def _double(channels: int, new_channels: int) -> nn.Sequential:

@@ -49,7 +49,9 @@ class CisfaPlusMethod:
         self.config = config
         self.processes = processes or Alone(device)
         self.autocast = autocast_for(config.optimiser, device)
-        self.learner = Segmenter(classes=classes, width=config.networks.segmenter_width)
+        self.learner = Segmenter(
+            classes=classes, width=config.networks.segmenter_width, coordinates=config.supervision.coordinates
+        )
         self.learner.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.networks: dict[str, nn.Module] = {"segmenter": self.learner}
         rates = replace(config.optimiser, learning_rate=config.supervision.learning_rate, betas=_BETAS)
@@ -61,7 +63,13 @@ class CisfaPlusMethod:
             self.networks = {"segmenter": self.teacher, "student": self.learner, "organ atlas": self.atlas}
         self.translation: Translation | None = None
         if config.translation.share > 0:
-            self.translation = Translation(config, target_range=target_range, device=device, processes=self.processes)
+            self.translation = Translation(
+                config,
+                target_range=target_range,
+                device=device,
+                processes=self.processes,
+                structure_weight=config.translation.structure_weight,
+            )
             self.networks |= self.translation.networks
             self.optimisers |= self.translation.optimisers
 

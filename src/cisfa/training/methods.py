@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cisfa.config import TrainingConfig
 from cisfa.errors import ConfigError
 from cisfa.training.cisfa_method import CisfaMethod
 from cisfa.training.cisfa_plus_method import CisfaPlusMethod
@@ -17,15 +18,19 @@ class MethodEntry:
     Attributes:
         build: Called with the config and, by keyword, classes, target_range and device.
         has_target: False when it knows no second domain: what it learns from is what it is for.
+        coordinates: Whether its segmenter is told where in a slice each pixel lies, with these settings.
     """
 
     build: Callable[..., Method]
     has_target: bool
+    coordinates: Callable[[TrainingConfig], bool] = lambda config: False
 
 
 METHODS: dict[str, MethodEntry] = {
     "cisfa": MethodEntry(CisfaMethod, has_target=True),
-    "cisfa-plus": MethodEntry(CisfaPlusMethod, has_target=True),
+    "cisfa-plus": MethodEntry(
+        CisfaPlusMethod, has_target=True, coordinates=lambda config: config.supervision.coordinates
+    ),
     "source-only": MethodEntry(SupervisedMethod, has_target=True),
     "supervised": MethodEntry(SupervisedMethod, has_target=False),
 }

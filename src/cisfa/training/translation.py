@@ -22,7 +22,13 @@ class Translation:
     """The generator, its patch projector and the discriminator of slices, with their updates, eq (1) to (4)."""
 
     def __init__(
-        self, config: TrainingConfig, *, target_range: tuple[float, float], device: torch.device, processes: Processes
+        self,
+        config: TrainingConfig,
+        *,
+        target_range: tuple[float, float],
+        device: torch.device,
+        processes: Processes,
+        structure_weight: float = 0.0,
     ) -> None:
         """Build the networks with the global torch seed.
 
@@ -31,8 +37,10 @@ class Translation:
             target_range: Lowest and highest normalised intensity of the target's slices.
             device: Where to train.
             processes: Those that train together.
+            structure_weight: Of the structure loss beside eq (4), which the paper has not.
         """
         widths = config.networks
+        self.structure_weight = structure_weight
         self.config, self.processes = config, processes
         self.autocast = autocast_for(config.optimiser, device)
         self.generator = Generator(widths.generator_width, widths.generator_blocks)
@@ -58,7 +66,7 @@ class Translation:
         return synthetic
 
     def update_generator(self, batch: Batch, rng: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
-        """Minimise L_G, eq (4), with the structure loss where the settings ask for it.
+        """Minimise L_G, eq (4), with the structure loss where it has a weight.
 
         Args:
             batch: Source slices and their labels.
@@ -76,9 +84,9 @@ class Translation:
         if settings.enabled:
             losses["patch contrast"] = self._patch_contrast(batch.labels, source_taps, synthetic, rng)
             loss = loss + losses["patch contrast"]
-        if self.config.translation.structure_weight > 0:
+        if self.structure_weight > 0:
             losses["structure"] = structure_loss(batch.source, synthetic.float())
-            loss = loss + self.config.translation.structure_weight * losses["structure"]
+            loss = loss + self.structure_weight * losses["structure"]
         losses["gradient of generator"] = descend(loss, self.optimisers["generator"], self.processes)
         return detached(losses), synthetic.detach()
 
