@@ -34,8 +34,8 @@ def method_choices() -> tuple[MethodChoice, ...]:
             "cisfa-plus",
             _("CISFA+ (adapts with random looks and a teacher)"),
             _(
-                "Learns the organs on source slices with many looks, translated ones among them, and on target slices that"
-                " a teacher labels."
+                "Learns the organs on source slices with many looks, translated ones among them, and on target slices"
+                " that a teacher labels."
             ),
         ),
         MethodChoice(
@@ -47,6 +47,12 @@ def method_choices() -> tuple[MethodChoice, ...]:
             "supervised",
             _("Supervised (annotated cases of the target's own kind)"),
             _("Learns from the source table alone, which holds annotated cases of the kind to segment."),
+            has_target=False,
+        ),
+        MethodChoice(
+            "supervised-plus",
+            _("Supervised, with random looks (annotated cases of the target's own kind)"),
+            _("As Supervised, with the looks, losses and network of CISFA+."),
             has_target=False,
         ),
     )

@@ -68,6 +68,17 @@ def test_it_can_be_chosen_by_name() -> None:
     assert METHODS["cisfa-plus"].has_target
 
 
+def test_its_ceiling_is_the_same_segmenter_on_labels_alone(tiny: Tiny) -> None:
+    torch.manual_seed(0)
+    ceiling = METHODS["supervised-plus"].build(tiny(), classes=3, target_range=(-2.0, 3.0), device=CPU)
+    alone = make_method(tiny(*ALONE))
+    losses = [method.step(make_batch(), rng()) for method in (ceiling, alone)]
+    assert set(ceiling.networks) == {"segmenter"}
+    assert losses[0].keys() == losses[1].keys()
+    assert all(torch.equal(value, losses[1][name]) for name, value in losses[0].items())
+    assert not METHODS["supervised-plus"].has_target
+
+
 def test_the_bundle_gets_the_teacher_and_without_one_the_student(tiny: Tiny) -> None:
     method = make_method(tiny())
     assert method.segmenter is method.networks["segmenter"]

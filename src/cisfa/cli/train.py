@@ -75,7 +75,9 @@ def add_settings_arguments(parser: argparse.ArgumentParser, *, with_method: bool
         help="one setting, for instance optimiser.batch_size=8",
     )  # fmt: skip
     if with_method:
-        parser.add_argument("--method", metavar="M", help="cisfa (default), cisfa-plus, source-only or supervised")
+        parser.add_argument(
+            "--method", metavar="M", help="cisfa (default), cisfa-plus, source-only, supervised or supervised-plus"
+        )
 
 
 def run(arguments: argparse.Namespace, report: Report) -> None:

@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -156,3 +157,14 @@ class CisfaPlusMethod:
         )  # or the first, random weights would stay long
         with torch.no_grad():
             torch._foreach_lerp_(list(teacher.parameters()), list(self.learner.parameters()), 1 - decay)
+
+
+def supervised_plus(config: TrainingConfig, **arguments: Any) -> CisfaPlusMethod:
+    """CISFA+'s segmenter, losses and looks on labelled slices and nothing else: its ceiling on labelled target cases.
+
+    Args:
+        config: Translation and teacher are left out, whatever it says of them.
+        arguments: Those of every method.
+    """
+    translation, teacher = replace(config.translation, share=0.0), replace(config.teacher, weight=0.0)
+    return CisfaPlusMethod(replace(config, translation=translation, teacher=teacher), **arguments)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from cisfa.config import TrainingConfig
 from cisfa.errors import ConfigError
 from cisfa.training.cisfa_method import CisfaMethod
-from cisfa.training.cisfa_plus_method import CisfaPlusMethod
+from cisfa.training.cisfa_plus_method import CisfaPlusMethod, supervised_plus
 from cisfa.training.method import Method
 from cisfa.training.supervised_method import SupervisedMethod
 
@@ -26,13 +26,16 @@ class MethodEntry:
     coordinates: Callable[[TrainingConfig], bool] = lambda config: False
 
 
+def _as_supervised(config: TrainingConfig) -> bool:
+    return config.supervision.coordinates
+
+
 METHODS: dict[str, MethodEntry] = {
     "cisfa": MethodEntry(CisfaMethod, has_target=True),
-    "cisfa-plus": MethodEntry(
-        CisfaPlusMethod, has_target=True, coordinates=lambda config: config.supervision.coordinates
-    ),
+    "cisfa-plus": MethodEntry(CisfaPlusMethod, has_target=True, coordinates=_as_supervised),
     "source-only": MethodEntry(SupervisedMethod, has_target=True),
     "supervised": MethodEntry(SupervisedMethod, has_target=False),
+    "supervised-plus": MethodEntry(supervised_plus, has_target=False, coordinates=_as_supervised),
 }
 
 
