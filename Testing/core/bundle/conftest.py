@@ -8,6 +8,7 @@ from cisfa.bundle.bundle_folder import write_bundle
 from cisfa.bundle.manifest import Domain, Manifest, Scores, SegmenterSpec, TrainingSummary
 from cisfa.config import PreprocessingConfig
 from cisfa.imaging.organs import parse_organs
+from cisfa.imaging.training_reference import IntensityProfile, TrainingReference, VolumeRange
 
 
 @pytest.fixture
@@ -38,6 +39,14 @@ def manifest() -> Manifest:
         versions={"cisfa": "0.1.0", "torch": "2.13.0+cpu"},
         body_region="abdomen",
         scores=Scores(cases=2, scored_on="target cases held out", organs={"liver": {"dice": 0.91, "assd_mm": 1.4}}),
+        reference=TrainingReference(
+            volumes_ml={"liver": VolumeRange(cases=10, low_ml=1050.5, median_ml=1500.0, high_ml=2100.0)},
+            intensity=IntensityProfile(
+                cases=10,
+                quantiles=(-1.1, -1.0, -0.9, -0.6, -0.2, 0.5, 1.3, 1.9, 3.2),
+                deviations=(0.1, 0.1, 0.1, 0.2, 0.2, 0.2, 0.3, 0.3, 0.4),
+            ),
+        ),
     )
 
 

@@ -48,7 +48,7 @@ def test_the_same_manifest_gives_the_same_bytes(manifest: Manifest) -> None:
 
 
 def test_what_is_not_stated_comes_back_as_none(manifest: Manifest) -> None:
-    bare = dataclasses.replace(written(manifest), body_region=None, scores=None)
+    bare = dataclasses.replace(written(manifest), body_region=None, scores=None, reference=None)
 
     assert from_json(to_json(bare), where="a bundle") == bare
 
@@ -84,19 +84,33 @@ def test_any_valid_manifest_comes_back_as_it_was(
         segmenter=SegmenterSpec(width=3, classes=len(labels) + 1),
         target=Domain(name=name, modality="MR", cases=cases, intensity=values),
         versions=versions,
+        reference=None,
     )
 
     assert from_json(to_json(whole), where="a bundle") == whole
 
 
 def test_a_bundle_of_a_newer_version_asks_for_an_update(manifest: Manifest) -> None:
-    content = changed(manifest, lambda values: values.update(schema_version=2, something_new={"x": 1}))
+    content = changed(manifest, lambda values: values.update(schema_version=3, something_new={"x": 1}))
 
-    with pytest.raises(BundleError, match=r"my bundle was made by a newer version.*schema 2.*Update CISFA"):
+    with pytest.raises(BundleError, match=r"my bundle was made by a newer version.*schema 3.*Update CISFA"):
         from_json(content, where="my bundle")
 
 
-ALL_FIELDS = [one.name for one in dataclasses.fields(Manifest) if one.name not in ("body_region", "scores")]
+def test_a_bundle_of_the_first_schema_is_read_and_written_as_it_was(manifest: Manifest) -> None:
+    old = dataclasses.replace(written(manifest), schema_version=1, reference=None)
+
+    assert "reference" not in json.loads(to_json(old))
+    assert from_json(to_json(old), where="a bundle") == old
+
+
+def test_a_reference_stands_in_no_bundle_of_the_first_schema(manifest: Manifest) -> None:
+    with pytest.raises(BundleError, match="schema_version is 1; it must be 2 with a reference"):
+        from_json(changed(manifest, lambda values: values.update(schema_version=1)), where="a bundle")
+
+
+OPTIONAL = ("body_region", "scores", "reference")
+ALL_FIELDS = [one.name for one in dataclasses.fields(Manifest) if one.name not in OPTIONAL]
 
 
 @pytest.mark.parametrize("name", ALL_FIELDS)
@@ -110,6 +124,12 @@ def test_a_missing_field_is_named(manifest: Manifest, name: str) -> None:
     [
         (lambda values: values.update(surprise=1), "surprise"),
         (lambda values: values.update(schema_version=0), "schema_version is 0"),
+        (lambda values: values["reference"]["volumes_ml"].update(tumour={}), "reference.volumes_ml.tumour"),
+        (lambda values: values["reference"]["volumes_ml"].update(x=values["reference"]["volumes_ml"]["liver"]), "'x'"),
+        (lambda values: values["reference"]["volumes_ml"]["liver"].update(low_ml=9000), "reference.volumes_ml"),
+        (lambda values: values["reference"]["volumes_ml"]["liver"].update(cases=0), "reference.cases"),
+        (lambda values: values["reference"]["intensity"]["quantiles"].pop(), "reference.intensity.quantiles"),
+        (lambda values: values["reference"]["intensity"]["deviations"].append(-1), "intensity.deviations"),
         (lambda values: values.update(schema_version=True), "schema_version"),
         (lambda values: values.update(schema_version="1"), "no schema_version"),
         (lambda values: values.update(name=""), "name"),

@@ -336,6 +336,10 @@ def test_the_report_says_what_was_found_of_each_organ_and_by_what(
     assert liver["mean_intensity"] == pytest.approx(intensities[labels.voxels == 1].mean())
     assert liver["components"] >= 1
     assert 0 < liver["largest_component_fraction"] <= 1
+    assert set(liver.pop("quality")) == {"level", "score", "reasons"}
+    nothing = kidney.pop("quality")
+    assert (nothing["level"], nothing["score"]) == ("red", 0)
+    assert nothing["reasons"][0].startswith("Nothing was found: the right kidney")
     assert kidney == {
         "name": "right kidney",
         "label": 5,
@@ -346,6 +350,73 @@ def test_the_report_says_what_was_found_of_each_organ_and_by_what(
         "largest_component_fraction": None,
         "touches_edge": False,
     }
+
+
+def qualities_of(report: Path) -> dict[str, dict[str, object]]:
+    organs = json.loads(report.read_text(encoding="utf-8"))["organs"]
+    return {organ["name"]: organ["quality"] for organ in organs}
+
+
+def test_quality_is_estimated_with_a_report_and_left_out_when_told_to(
+    cisfa: Cisfa, sees_bright_places: None, make_bundle: MakeBundle, make_volume: MakeVolume, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.json"
+    words = (make_volume("v.nrrd"), "--bundle", make_bundle(), "--output", tmp_path / "labels.nrrd", "--overwrite")
+    words += ("--report", report, "--events")
+    code, out, _ = cisfa("segment", *words)
+    assert code == DONE
+    stages = [event.stage for event in events_of(out) if isinstance(event, Progress)]
+    assert list(dict.fromkeys(stages)) == ["loading the model", "segmenting", "measuring", "judging"]
+    for quality in qualities_of(report).values():
+        assert quality["level"] in ("green", "amber", "red")
+        assert 0 <= quality["score"] <= 1
+        assert all(reason.endswith(".") for reason in quality["reasons"])
+    labels = (tmp_path / "labels.nrrd").read_bytes()
+    code, out, _ = cisfa("segment", *words, "--no-quality")
+    assert code == DONE
+    assert "judging" not in out
+    assert set(qualities_of(report).values()) == {None}
+    assert (tmp_path / "labels.nrrd").read_bytes() == labels
+
+
+def test_doubtful_organs_are_told_on_the_terminal_and_not_to_programs(
+    cisfa: Cisfa, sees_bright_places: None, make_bundle: MakeBundle, make_volume: MakeVolume, tmp_path: Path
+) -> None:
+    words = (make_volume("v.nrrd"), "--bundle", make_bundle(), "--output", tmp_path / "labels.nrrd", "--overwrite")
+    _, _, err = cisfa("segment", *words)
+    assert "right kidney" not in err
+    _, _, err = cisfa("segment", *words, "--quality")
+    lines = [line for line in err.splitlines() if line.startswith("right kidney: ")]
+    assert len(lines) == 1
+    assert lines[0].startswith("right kidney: doubtful. Nothing was found")
+    _, out, err = cisfa("segment", *words, "--quality", "--events")
+    assert "right kidney" not in out + err
+
+
+def test_a_doubtful_organ_of_several_volumes_is_told_with_its_volume(
+    cisfa: Cisfa, sees_bright_places: None, make_bundle: MakeBundle, make_volume: MakeVolume, tmp_path: Path
+) -> None:
+    volumes = [make_volume(name) for name in ("a.nrrd", "b.nrrd")]
+    _, _, err = cisfa("segment", *volumes, "--bundle", make_bundle(), "--output", tmp_path / "out", "--quality")
+    for volume in volumes:
+        assert sum(line.startswith(f"{volume}: right kidney: doubtful. ") for line in err.splitlines()) == 1
+
+
+def test_judging_can_be_cancelled_and_leaves_nothing(
+    cisfa: Cisfa,
+    sees_bright_places: None,
+    make_bundle: MakeBundle,
+    make_volume: MakeVolume,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def judging_is_stopped(self: object, runner: object, report: object) -> None:
+        raise Cancelled("Stopped on request.")
+
+    monkeypatch.setattr("cisfa.inference.witness.Witness.signs", judging_is_stopped)
+    words = (make_volume("v.nrrd"), "--bundle", make_bundle(), "--output", tmp_path / "out" / "labels.nrrd")
+    assert cisfa("segment", *words, "--report", tmp_path / "out" / "report.json")[0] == CANCELLED
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_report_betrays_no_name(

@@ -16,8 +16,11 @@ from cisfa.config import Modality, PreprocessingConfig
 from cisfa.config_files import from_json_values, to_json_values
 from cisfa.errors import BundleError, ConfigError
 from cisfa.imaging.organs import HIGHEST_LABEL, Organ
+from cisfa.imaging.training_reference import TrainingReference
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# the first to have a reference
+_WITH_REFERENCE = 2
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 MODEL_CARD = "MODEL_CARD.md"
@@ -59,11 +62,13 @@ class SegmenterSpec:
         width: Channels of its first layer.
         classes: Channels of its output: background, then the manifest's organs in their order.
         input_channels: Channels of a slice.
+        coordinates: Whether the network is told where in the slice each pixel lies.
     """
 
     width: int
     classes: int
     input_channels: int = 1
+    coordinates: bool = False
 
     def __post_init__(self) -> None:
         _require(self.width >= 1, "segmenter.width", self.width, "at least 1")
@@ -146,7 +151,7 @@ class Manifest:
     """Everything a bundle says about itself. Holds no path and no name of a patient or a computer.
 
     Attributes:
-        schema_version: Of this format; 1.
+        schema_version: Of this format; 1 for what was written before there was a reference.
         name: For people, one line.
         version: Of the model, the maker's choice ("1.0").
         description: For people, may have several lines.
@@ -163,6 +168,7 @@ class Manifest:
         files: Every other file of the bundle; empty only until the bundle is written.
         body_region: "abdomen"; None when not stated.
         scores: None when the model was not scored.
+        reference: What training saw, which a result's quality is judged by; None when it was not measured.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -182,9 +188,11 @@ class Manifest:
     files: Mapping[str, FileDigest] = field(default_factory=dict)
     body_region: str | None = None
     scores: Scores | None = None
+    reference: TrainingReference | None = None
 
     def __post_init__(self) -> None:
-        _require(self.schema_version == SCHEMA_VERSION, "schema_version", self.schema_version, str(SCHEMA_VERSION))
+        version = self.schema_version
+        _require(1 <= version <= SCHEMA_VERSION, "schema_version", version, f"from 1 to {SCHEMA_VERSION}")
         for name in ("name", "version", "method", "licence"):
             _require_lines([getattr(self, name)], name)
         _require_text(self.description, "description")
@@ -193,6 +201,7 @@ class Manifest:
         _require_lines([] if self.body_region is None else [self.body_region], "body_region")
         self._check_organs()
         self._check_cases()
+        self._check_reference()
         for name in self.files:
             _require(is_plain_name(name), "files", name, "plain file names")
             _require(name.casefold() != MANIFEST, "files", name, "without the manifest itself")
@@ -209,6 +218,14 @@ class Manifest:
             _require(in_range, f"organs.{organ.name}.colour", organ.colour, "three values from 0 to 255")
         classes, expected = self.segmenter.classes, len(labels) + 1
         _require(classes == expected, "segmenter.classes", classes, f"{expected}: the organs and the background")
+
+    def _check_reference(self) -> None:
+        if self.reference is None:
+            return
+        version, names = self.schema_version, [organ.name for organ in self.organs]
+        _require(version >= _WITH_REFERENCE, "schema_version", version, f"{_WITH_REFERENCE} with a reference")
+        for name in self.reference.volumes_ml:
+            _require(name in names, "reference.volumes_ml", name, "the name of an organ")
 
     def _check_cases(self) -> None:
         training = self.training
@@ -227,6 +244,8 @@ def utc_now() -> str:
 def to_json(manifest: Manifest) -> bytes:
     """The bytes of ``manifest.json``: UTF-8, the same for the same manifest."""
     values = to_json_values(manifest)
+    if manifest.schema_version < _WITH_REFERENCE:
+        del values["reference"]  # readers of that schema refuse what they do not know
     return (json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")
 
 

@@ -37,6 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--report", type=Path, metavar="FILE_OR_DIR",
         help="also write what was found of each organ: a .json file for one label map, or a folder for several",
     )  # fmt: skip
+    parser.add_argument(
+        "--quality", action=argparse.BooleanOptionalAction,
+        help="estimate how far each organ can be trusted, which up to doubles the time; by default with --report alone",
+    )  # fmt: skip
     _add_dicom_arguments(parser)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
     # "-90,90,..." is a value; argparse by itself takes only a plain negative number for one, all else for an option
@@ -81,7 +85,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
         bundle, export = _open(arguments, is_exported=bool(plan.segmentations))
         # torch takes seconds to import, so what can go wrong without it has been looked at before
         report(Progress(_LOADING, 0.0))
-        from cisfa.cli.segment_work import Work
+        from cisfa.cli.segment_work import Judging, Work
         from cisfa.inference.device import choose_device
         from cisfa.inference.predictor import PredictionOptions, Predictor
 
@@ -92,7 +96,10 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
         )
         predictor = Predictor(bundle, choose_device(arguments.device, report), options, report)
         report(Progress(_LOADING, 1.0))
-        Work(bundle, predictor, export, roi, report).segment_all(plan)
+        is_judged = bool(arguments.report) if arguments.quality is None else arguments.quality
+        # a program that follows the events reads the report
+        is_told = is_judged and not getattr(arguments, "events", False)
+        Work(bundle, predictor, export, roi, report, Judging(is_judged, is_told)).segment_all(plan)
 
 
 def _open(arguments: argparse.Namespace, *, is_exported: bool) -> "tuple[Bundle, Export]":

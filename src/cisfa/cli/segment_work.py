@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from cisfa.imaging.roi import Roi
     from cisfa.imaging.volume import LabelMap, Volume
     from cisfa.inference.predictor import Predictor
+    from cisfa.inference.quality import OrganQuality
+    from cisfa.inference.witness import Witness
     from cisfa.pacs.address import DicomWebService, DimseNode, SeriesAddress
 
 _MEASURING, _EXPORTING = "measuring", "writing the DICOM segmentation"
@@ -70,6 +72,19 @@ class Export:
     kind: "Kind"
 
 
+@dataclass(frozen=True)
+class Judging:
+    """Whether the quality of organs is estimated.
+
+    Attributes:
+        is_wanted: True where it is.
+        is_told: Whether doubtful organs are told of one by one, for people.
+    """
+
+    is_wanted: bool = False
+    is_told: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class _Result:
     """What was found in one volume; the volume itself is let go before the next one is read."""
@@ -77,6 +92,7 @@ class _Result:
     label_map: "LabelMap"
     series: "DicomSeries | None"
     measurements: "tuple[OrganMeasurement, ...]"
+    qualities: "tuple[OrganQuality, ...]"
     seconds: float
 
 
@@ -90,6 +106,7 @@ class Work:
         export: How DICOM segmentations are written.
         roi: Box to segment in; None takes the body.
         report: Hears progress and notices.
+        judging: Whether the quality of organs is estimated.
     """
 
     bundle: "Bundle"
@@ -97,6 +114,7 @@ class Work:
     export: Export
     roi: "Roi | None"
     report: Report
+    judging: Judging = Judging()
 
     def segment_all(self, plan: Plan) -> None:
         """Segment every volume that can be segmented.
@@ -154,16 +172,40 @@ class Work:
     def _segment(self, place: Path, plan: Plan) -> _Result:
         started = time.monotonic()
         volume, series = _read(place, is_exported=place in plan.segmentations)
-        label_map = self.predictor.segment(volume, self.roi)
+        witness = None
+        if self.judging.is_wanted:
+            label_map, witness = self.predictor.segment_watched(volume, self.roi)
+        else:
+            label_map = self.predictor.segment(volume, self.roi)
         seconds = time.monotonic() - started
-        if place not in plan.organ_reports:
-            return _Result(label_map, series, (), seconds)
+        if place not in plan.organ_reports and witness is None:
+            return _Result(label_map, series, (), (), seconds)
         from cisfa.evaluation.organ_measurements import measure_organs
 
         self.report(Progress(_MEASURING, 0.0))
         measurements = measure_organs(label_map, volume, self.bundle.manifest.organs)
         self.report(Progress(_MEASURING, 1.0))
-        return _Result(label_map, series, measurements, seconds)
+        qualities = self._judge(label_map, measurements, witness) if witness else ()
+        return _Result(label_map, series, measurements, qualities, seconds)
+
+    def _judge(
+        self, label_map: "LabelMap", measurements: "tuple[OrganMeasurement, ...]", witness: "Witness"
+    ) -> "tuple[OrganQuality, ...]":
+        from cisfa.inference.evidence import gather_evidence
+        from cisfa.inference.organ_shape import shapes_of_organs
+        from cisfa.inference.quality import judge_all
+
+        manifest = self.bundle.manifest
+        signs, shapes = self.predictor.question(witness), shapes_of_organs(label_map, manifest.organs)
+        return judge_all(gather_evidence(measurements, signs, shapes, manifest.reference))
+
+    def _tell_doubts(self, result: _Result, place: Path, plan: Plan) -> None:
+        """A line for each doubtful organ."""
+        whose = f"{plan.name_of(place)}: " if len(plan.label_maps) > 1 else ""
+        for measured, quality in zip(result.measurements, result.qualities, strict=False):
+            if quality.level != "green":
+                word = "doubtful" if quality.level == "red" else "to be checked"
+                self.report(Notice(f"{whose}{measured.organ.name}: {word}. {' '.join(quality.reasons)}"))
 
     def _write(self, result: _Result, place: Path, plan: Plan) -> list[str]:
         """Write what is wanted of a volume; the files."""
@@ -171,14 +213,17 @@ class Work:
 
         from cisfa.imaging.volume_files import write_label_map
         from cisfa.inference.device import describe_device
-        from cisfa.inference.organ_report import write_organ_report
+        from cisfa.inference.organ_report import with_qualities, write_organ_report
 
         output, organ_report = plan.label_maps[place], plan.organ_reports.get(place)
         write_label_map(replace(result.label_map, name=output.name), output, like=place)
         files = [str(output)]
         if organ_report is not None:
             device = describe_device(self.predictor.device)
-            write_organ_report(organ_report, self.bundle, result.measurements, device=device, seconds=result.seconds)
+            organs = with_qualities(result.measurements, result.qualities)
+            write_organ_report(organ_report, self.bundle, organs, device=device, seconds=result.seconds)
+        if self.judging.is_told:
+            self._tell_doubts(result, place, plan)
         if result.series is not None:
             from cisfa.dicom.segmentation_object import write_segmentation
 

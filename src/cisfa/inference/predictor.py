@@ -14,11 +14,13 @@ from cisfa.bundle.manifest import Manifest
 from cisfa.errors import BundleError, DeviceError
 from cisfa.events import Notice, Progress, Report
 from cisfa.imaging.intensity import guess_modality
-from cisfa.imaging.preprocessing import Preprocessing, Restorer
+from cisfa.imaging.preprocessing import PreparedSlices, Preprocessing, Restorer
 from cisfa.imaging.roi import Roi
 from cisfa.imaging.volume import LabelMap, Volume
 from cisfa.inference.network import fast_precision, load_segmenter
 from cisfa.inference.postprocessing import keep_largest_components
+from cisfa.inference.signs import Signs
+from cisfa.inference.witness import Witness
 
 DEFAULT_BATCH_SIZE = 8
 _STAGE = "segmenting"
@@ -82,9 +84,28 @@ class Predictor:
             GeometryError: The region of interest lies outside it.
             DeviceError: Memory runs out everywhere.
         """
+        return self._segment(volume, self._prepare(volume, roi), None)
+
+    def segment_watched(self, volume: Volume, roi: Roi | None = None) -> tuple[LabelMap, Witness]:
+        """Segment one volume as :meth:`segment` does, before a witness that :meth:`question` makes tell."""
+        prepared = self._prepare(volume, roi)
+        witness = Witness(prepared.voxels, len(self._values))
+        return self._segment(volume, prepared, witness), witness
+
+    def question(self, witness: Witness) -> Signs:
+        """What speaks for and against what was found in a volume; takes up to as long as segmenting it.
+
+        Raises:
+            DeviceError: Memory runs out everywhere.
+        """
+        return witness.signs(self._runner, self._report)
+
+    def _prepare(self, volume: Volume, roi: Roi | None) -> PreparedSlices:
         if not self._options.trust_modality:
             require_modality(self._manifest, volume)
-        prepared = Preprocessing(self._manifest.preprocessing, self._manifest.target.modality).apply(volume, roi)
+        return Preprocessing(self._manifest.preprocessing, self._manifest.target.modality).apply(volume, roi)
+
+    def _segment(self, volume: Volume, prepared: PreparedSlices, witness: Witness | None) -> LabelMap:
         restorer = Restorer(prepared.frame, self._values)
         started, count = time.monotonic(), len(prepared.voxels)
         self._report(Progress(_STAGE, 0.0))
@@ -92,6 +113,8 @@ class Predictor:
         def take(first: int, probabilities: NDArray[np.float32]) -> None:
             self._require_numbers(probabilities, volume.name)
             restorer.add(first, probabilities)
+            if witness:
+                witness.see(first, probabilities)
             done = first + len(probabilities)
             passed = time.monotonic() - started
             self._report(Progress(_STAGE, done / count, passed / done * (count - done)))

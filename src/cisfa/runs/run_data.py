@@ -1,13 +1,15 @@
 """What a run learns from, without naming any of it (``data.json``)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cisfa.config import Modality
-from cisfa.errors import RunError
+from cisfa.config_files import from_json_values
+from cisfa.errors import ConfigError, RunError
 from cisfa.imaging.organs import Code, Organ
+from cisfa.imaging.training_reference import TrainingReference
 from cisfa.runs.run_files import DATA
 from cisfa.runs.run_json import read_json
 
@@ -29,6 +31,7 @@ class RunData:
         held_out_cases: How many of the source cases are kept from training, for validation.
         few_label_fingerprints: SHA-256 of each target case's few labels, empty for a case without; none at all where
             they are not used.
+        reference: What its cases are like, for its bundle; None in runs of before there was one.
     """
 
     organs: tuple[Organ, ...]
@@ -42,6 +45,8 @@ class RunData:
     source_label_fingerprints: tuple[str, ...] = ()
     held_out_cases: int = 0
     few_label_fingerprints: tuple[str, ...] = ()
+    # follows from the cases, but for rounding: no reason to take two runs' data for different
+    reference: TrainingReference | None = field(default=None, compare=False, repr=False)
 
 
 def read_run_data(folder: Path) -> RunData | None:
@@ -56,8 +61,11 @@ def read_run_data(folder: Path) -> RunData | None:
         name: tuple(value) if isinstance(value, list) else value for name, value in read_json(folder / DATA).items()
     }
     try:
-        return RunData(**{**values, "organs": tuple(_organ(entry) for entry in values["organs"])})
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        organs, reference = tuple(_organ(entry) for entry in values["organs"]), values.get("reference")
+        if reference is not None:
+            reference = from_json_values(TrainingReference, reference)
+        return RunData(**{**values, "organs": organs, "reference": reference})
+    except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
         raise RunError(f"{folder / DATA} is damaged, or another version's ({error}). Start a new run.") from error
 
 

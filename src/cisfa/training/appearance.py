@@ -5,7 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cisfa.config import AppearanceConfig
-from cisfa.training.sampling import Share, smooth_field, with_gamma
+from cisfa.inference.slice_changes import with_gamma
+from cisfa.training.sampling import Share, smooth_field
 
 _LAYERS = 4
 _CHANNELS = 2

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cisfa.config import AugmentationConfig
+from cisfa.inference.slice_changes import with_gamma
 
 _STREAMS = {
     "source": 0, "target": 1, "augmentation of source": 2, "augmentation of target": 3, "method": 4,
@@ -143,15 +144,3 @@ def _random_affine(count: int, config: AugmentationConfig, rng: torch.Generator)
 def smooth_field(coarse: Tensor, shape: Sequence[int]) -> Tensor:
     """Values (batch, channels, few, few) as a smooth field (batch, channels, rows, columns) through them."""
     return F.interpolate(coarse, list(shape), mode="bicubic", align_corners=True)
-
-
-def with_gamma(slices: Tensor, exponents: Tensor) -> Tensor:
-    """Change the contrast of slices, each within its own range of intensities.
-
-    Args:
-        slices: (batch, 1, rows, columns).
-        exponents: Of each slice, (batch,); below 1 brightens what is in the middle.
-    """
-    low, high = slices.amin((1, 2, 3), keepdim=True), slices.amax((1, 2, 3), keepdim=True)
-    spread = (high - low).clamp_min(1e-6)
-    return ((slices - low) / spread) ** exponents.to(slices.device)[:, None, None, None] * spread + low

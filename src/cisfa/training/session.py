@@ -23,6 +23,7 @@ from cisfa.training.method import Method
 from cisfa.training.methods import MethodEntry, method_named
 from cisfa.training.processes import Alone, Processes
 from cisfa.training.recorder import Recorder
+from cisfa.training.reference import training_reference
 from cisfa.training.run_folder import RunFolder
 from cisfa.training.run_monitor import RunMonitor
 from cisfa.training.sampling import FEWEST_CASES_TO_HOLD_OUT, held_out_cases
@@ -114,7 +115,7 @@ def _run(
             return
         source = domains.source.to(device)
         target = domains.target.to(device) if entry.has_target else replace(source, labels=None)
-        validation = Validation(domains.held_out, target, organs=data.organs, config=config)
+        validation = Validation(domains.held_out, target, organs=data.organs, config=config, source=domains.source)
     batches, started = Batches(config, source, target, processes), time.monotonic()
     try:
         with _recorder(folder, data, done, heard_by) as recorder, fitting_threads(config, device):
@@ -275,6 +276,7 @@ def _describe_data(organs: tuple[Organ, ...], source: DomainSlices, target: Doma
         target_slices=len(target),
         target_range=(float(target.voxels.min()), float(target.voxels.max())),
         few_label_fingerprints=target.few.fingerprints if target.few else (),
+        reference=training_reference(source, target, organs),
     )
 
 

@@ -16,6 +16,8 @@ from cisfa.cases.patient_keys import patients_in_both
 from cisfa.config import Modality, PreprocessingConfig
 from cisfa.errors import CaseError
 from cisfa.imaging.dicom_modality import modality_of
+from cisfa.imaging.intensity_profile import intensity_quantiles
+from cisfa.imaging.organ_volumes import whole_volumes_ml
 from cisfa.imaging.organs import Organ
 from cisfa.imaging.preprocessing import Preprocessing, SliceFrame
 from cisfa.imaging.volume import LabelMap, Volume
@@ -60,6 +62,8 @@ class DomainSlices:
         slices_of_cases: Number of slices of each case, in the cases' order, which is that of the slices.
         few: The slices that somebody drew; None where no case has such a label map.
         patient_keys: Of each case, digests of what identifies its patient, from the list of cases or its DICOM series.
+        quantiles: Of each case's intensities (:func:`~cisfa.imaging.intensity_profile.intensity_quantiles`).
+        volumes_ml: Of each case with labels, label value to volume of the organs that lie in it as a whole.
     """
 
     voxels: Tensor
@@ -70,6 +74,8 @@ class DomainSlices:
     slices_of_cases: tuple[int, ...] = ()
     few: FewLabels | None = None
     patient_keys: tuple[tuple[str, ...], ...] = ()
+    quantiles: tuple[tuple[float, ...], ...] = ()
+    volumes_ml: tuple[Mapping[int, float], ...] = ()
 
     def __len__(self) -> int:
         """Number of slices."""
@@ -134,7 +140,7 @@ def read_slices(
     classes = _classes_of_values(organs)
     settled: Modality = modality or modality_of(read_volume(cases[0].volume))
     preprocessing = Preprocessing(config, settled)
-    slices, fingerprints, patient_keys = [], [], []
+    slices, fingerprints, patient_keys, quantiles = [], [], [], []
     labels: list[_LabelSlices] = []
     few: list[_LabelSlices | None] = []
     for done, case in enumerate(cases, start=1):
@@ -143,6 +149,7 @@ def read_slices(
             _require_modality(settled, volume, path=case.volume)
         prepared = preprocessing.apply(volume)
         slices.append(prepared.voxels.astype(np.float16))
+        quantiles.append(intensity_quantiles(prepared.voxels))
         fingerprints.append(_fingerprint(volume.voxels, "<f4"))
         patient_keys.append(case.patient_keys + (volume.series.patient_keys if volume.series else ()))
         if case.labels is not None:
@@ -159,6 +166,8 @@ def read_slices(
         slices_of_cases=tuple(map(len, slices)),
         few=_drawn_slices(few, tuple(map(len, slices))),
         patient_keys=tuple(patient_keys),
+        quantiles=tuple(quantiles),
+        volumes_ml=tuple(one.volumes_ml for one in labels),
     )
 
 
@@ -249,10 +258,12 @@ class _LabelSlices:
     Attributes:
         classes: Class indices, (slices, rows, columns).
         fingerprint: SHA-256 of the label map.
+        volumes_ml: Label value to volume of the organs that lie in it as a whole.
     """
 
     classes: NDArray[np.unsignedinteger]
     fingerprint: str
+    volumes_ml: Mapping[int, float]
 
 
 def _read_labels(
@@ -262,7 +273,11 @@ def _read_labels(
     label_map = _with_meaning(read_label_map(path), case.values, str(path))
     label_map.geometry.require_same_grid(frame.geometry, ours=str(path), theirs=str(case.volume))
     in_classes = _as_classes(label_map, classes, str(path))
-    return _LabelSlices(preprocessing.apply_to_labels(in_classes, frame), _fingerprint(label_map.voxels, "<u2"))
+    return _LabelSlices(
+        classes=preprocessing.apply_to_labels(in_classes, frame),
+        fingerprint=_fingerprint(label_map.voxels, "<u2"),
+        volumes_ml=whole_volumes_ml(label_map),
+    )
 
 
 def _read_few_labels(
