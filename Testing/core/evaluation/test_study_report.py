@@ -124,6 +124,15 @@ def test_the_figure_shows_the_row_that_is_asked_for(tmp_path: Path) -> None:
     assert "## Contours of no weight" in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
+def test_without_anything_to_draw_there_is_no_figure_and_an_older_one_goes(tmp_path: Path) -> None:
+    write(results_of(row("CISFA", 0.0)), tmp_path)
+    assert (tmp_path / "contours.png").is_file()
+    written = write_study_report(results_of(row("CISFA", 0.0)), tmp_path, figure="CISFA", contours=lambda case: None)
+    assert not (tmp_path / "contours.png").exists()
+    assert tmp_path / "contours.png" not in written
+    assert "Contours" not in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
 def test_means_over_folds_and_seeds_agree_with_those_of_the_cases() -> None:
     result = row("CISFA", 0.0, 0.2)
     assert result.means_of_folds(ASSD)["liver"] == pytest.approx([3.0, 6.0])

@@ -13,6 +13,8 @@ from cisfa.errors import ConfigError
 from cisfa.imaging.geometry import Geometry
 from cisfa.imaging.volume import LabelMap, Volume
 from cisfa.imaging.volume_files import write_label_map, write_volume
+from cisfa.runs.run_json import read_run_config
+from cisfa.training.part_result import read_result
 from cisfa.training.study import folds_of
 
 SHAPE = (5, 36, 44)
@@ -116,6 +118,16 @@ def test_the_mean_dice_of_each_fold_is_written(study: Path) -> None:
         assert len(over_organs["folds"]) == 2
         assert over_organs["folds_mean"] == pytest.approx(np.mean(over_organs["folds"]), abs=1e-5)
         assert over_organs["folds_sd"] == pytest.approx(np.std(over_organs["folds"], ddof=1), abs=1e-5)
+
+
+def test_every_training_leaves_its_result(study: Path) -> None:
+    results = [read_result(path) for path in sorted((study / "study").glob("fold-*/*/result.json"))]
+    parts = [(result.fold, result.row, result.steps) for result in results]
+    assert parts == [(fold, row, 2) for fold in (1, 2) for row in ("source-only", "supervised")]
+    assert all(result.minutes and result.hardware for result in results)
+    assert [result.config for result in results] == [
+        read_run_config(path.parent) for path in sorted((study / "study").glob("fold-*/*/run/config.json"))
+    ]
 
 
 def test_a_finished_study_is_not_trained_again_when_resumed(study: Path) -> None:

@@ -28,8 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder with images/ and labels/; the labels serve the score and the method supervised alone",
     )  # fmt: skip
     parser.add_argument(
-        "--run", type=Path, required=True, metavar="DIR", help="folder for runs, predictions and report"
+        "--run", type=Path, required=True, metavar="DIR", help="folder for runs, predictions, results and report"
     )
+    parser.add_argument(
+        "--results", type=Path, metavar="DIR",
+        help="folder that keeps the results apart from the runs as well; what it holds is done",
+    )  # fmt: skip
     rows = parser.add_mutually_exclusive_group()
     rows.add_argument(
         "--methods", metavar="M,...",
@@ -125,9 +129,8 @@ def _study(arguments: argparse.Namespace, table: "StudyTable", config: "Training
     seeds = arguments.seeds
     if seeds is None and arguments.rows is not None:
         seeds = (config.seed,)  # so that another seed can be added later
-    return Study(
-        source, target, organs_beside(arguments.source), table.rows, arguments.folds, config, seeds, arguments.fold_seed
-    )
+    organs, results = organs_beside(arguments.source), arguments.results
+    return Study(source, target, organs, table.rows, arguments.folds, config, seeds, arguments.fold_seed, results)
 
 
 def _choice(arguments: argparse.Namespace, table: "StudyTable") -> "Choice":
@@ -161,22 +164,25 @@ def _write_report(
     reported = results.rows[0].folds
     folds = "" if len(reported) == study.folds else "-fold-" + "-".join(map(str, reported))
     folder = arguments.run / f"report{folds}"
-    contours = _contours(study, arguments.run, figure)
+    contours = _contours(study, arguments.run, figure, report)
     return write_study_report(results, folder, figure=figure, contours=contours)
 
 
-def _contours(study: "Study", folder: Path, row: str) -> "Callable[[str], ContourCase]":
+def _contours(study: "Study", folder: Path, row: str, report: Report) -> "Callable[[str], ContourCase | None]":
     from cisfa.evaluation.contours import ContourCase
     from cisfa.imaging.volume_files import read_label_map, read_volume
     from cisfa.training.study_scores import prediction_of
 
     files = {case.name: case for case in study.target}
 
-    def contours(name: str) -> "ContourCase":
+    def contours(name: str) -> "ContourCase | None":
         case = files[name]
         if case.labels is None:
             raise ConfigError(f"{name} has no label map to draw. Add it to the target's label maps.")
         prediction = prediction_of(study, folder, row, name)
+        if prediction is None:
+            report(Notice(f"{name} is left out of the figure: its prediction by {row} is no longer there."))
+            return None
         return ContourCase(name, read_label_map(case.labels), read_label_map(prediction), read_volume(case.volume))
 
     return contours

@@ -88,7 +88,7 @@ def write_report(
     folder: Path,
     *,
     reference: str | None = None,
-    contours: Callable[[str], ContourCase] | None = None,
+    contours: Callable[[str], ContourCase | None] | None = None,
     overwrite: bool = False,
     study: StudyParts | None = None,
 ) -> tuple[Path, ...]:
@@ -101,7 +101,7 @@ def write_report(
         folder: Made when missing.
         reference: The method that every other one is compared with; None for no tests.
         contours: Gives what to draw of a case of that name, called for the worst, the median and the best case of the
-            first method, or the study's figure; None for no figure.
+            first method, or the study's figure; a case of which it gives None is not drawn. None for no figure.
         overwrite: Whether a report that is there may be replaced.
         study: What a cross-validation adds; None for a report of cases alone.
 
@@ -153,11 +153,18 @@ def _tests(scores_by_method: Mapping[str, Sequence[CaseScores]], reference: str 
     }
 
 
-def _to_draw(scores: Sequence[CaseScores], contours: Callable[[str], ContourCase]) -> list[tuple[str, ContourCase]]:
-    """A title and what to draw, for the worst, the median and the best case."""
+def _to_draw(
+    scores: Sequence[CaseScores], contours: Callable[[str], ContourCase | None]
+) -> list[tuple[str, ContourCase]]:
+    """A title and what to draw, for the worst, the median and the best case, as far as there is something to draw."""
     titles = worst_median_best(scores)
     means = {case.case: case_mean(case, DICE) for case in scores}
-    return [(f"{titles[case]}: {case}, {_mean_dice(means[case])}", contours(case)) for case in titles]
+    found = {case: contours(case) for case in titles}
+    return [
+        (f"{titles[case]}: {case}, {_mean_dice(means[case])}", drawn)
+        for case, drawn in found.items()
+        if drawn is not None
+    ]
 
 
 def _mean_dice(mean: float | None) -> str:

@@ -14,18 +14,18 @@ TRAININGS = "trainings.csv"
 
 
 def write_study_report(
-    results: StudyResults, folder: Path, *, figure: str, contours: Callable[[str], ContourCase]
+    results: StudyResults, folder: Path, *, figure: str, contours: Callable[[str], ContourCase | None]
 ) -> tuple[Path, ...]:
     """Write ``report.md``, ``summary.json``, ``scores.csv``, ``trainings.csv`` and ``contours.png``.
 
     ``scores.csv`` holds every case once, averaged over the seeds; ``trainings.csv`` holds what each training scored. A
-    report that is there is replaced.
+    report that is there is replaced; without anything to draw there are no contours.
 
     Args:
         results: At least one complete row.
         folder: Made when missing.
         figure: The row whose contours are drawn.
-        contours: Gives what to draw of a case of that name.
+        contours: Gives what to draw of a case of that name; None leaves the case out of the figure.
 
     Returns:
         The files that were written.

@@ -1,8 +1,8 @@
 """Cross-validation over disjoint folds of patients, in both domains.
 
 In fold k every row learns from the cases outside fold k (target cases without their labels) and segments the target
-cases of fold k. Labels of target cases are read by the score at the very end, and by ``supervised``, whose place is to
-use them.
+cases of fold k. Labels of target cases are read by the score of what was segmented, and by ``supervised``, whose place
+is to use them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,6 +25,7 @@ from cisfa.training.methods import method_named
 from cisfa.training.run_folder import RunFolder
 from cisfa.training.session import TrainingCases, run_training
 from cisfa.training.study import Choice, Part, Study, require_usable, write_folds
+from cisfa.training.study_scores import Scorer
 
 _EVERYTHING = Choice()
 
@@ -32,13 +33,13 @@ _EVERYTHING = Choice()
 def cross_validate(
     study: Study, folder: Path, device: torch.device, report: Report, *, resume: bool, choice: Choice = _EVERYTHING
 ) -> tuple[str, ...]:
-    """Train every row in every fold and segment the held-out cases; what is done is not done again.
+    """Train every row in every fold, segment the held-out cases and score them; what is done is not done again.
 
     Several processes may work in one folder: each passes over the parts that another one is working on.
 
     Args:
         study: Cases, rows and settings.
-        folder: Gets ``fold-k/ROW/``, or ``fold-k/ROW/seed-s/``, with run, bundle.zip and predictions.
+        folder: Gets ``fold-k/ROW/``, or ``fold-k/ROW/seed-s/``, with run, bundle.zip, predictions and result.json.
         device: Where to train and segment.
         report: Hears progress, metrics and notices.
         resume: Go on in a folder that holds an earlier part of the same study.
@@ -51,6 +52,9 @@ def cross_validate(
         CisfaError: Cases or settings cannot be used, or the folder holds something else.
     """
     require_usable(study, choice, folder, resume=resume)
+    scorer = Scorer(study)
+    for part in study.parts(folder, Choice(folds=choice.folds)):
+        scorer.usable(part)  # the report will ask for it; better to learn now than after hours that it cannot be used
     write_folds(study, folder)
     diverged: list[str] = []
     parts = list(study.parts(folder, choice))
@@ -62,7 +66,7 @@ def cross_validate(
 
 
 def _do(part: Part, study: Study, device: torch.device, report: Report, diverged: list[str]) -> bool:
-    """Train and segment a part unless that is done; False when another process is working on it."""
+    """Train, segment and score a part unless that is done; False when another process is working on it."""
     place = part.in_words(study)
     if part.is_done:
         report(Notice(f"{place}: done already"))
@@ -74,6 +78,7 @@ def _do(part: Part, study: Study, device: torch.device, report: Report, diverged
                 return False
             report(Notice(place))
             _train_and_segment(part, _cases_of(part, study), device, _within(report, place))
+            Scorer(study).result(part, report)
     except TrainingDivergedError as error:
         diverged.append(f"{place}: {error}")
         report(Notice(diverged[-1]))

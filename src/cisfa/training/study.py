@@ -12,18 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from cisfa.cases.case_folder import CaseFiles
+from cisfa.cases.case_folder import CaseFiles, some_of
 from cisfa.config import ScheduleConfig, TrainingConfig
 from cisfa.errors import CaseError, ConfigError, RunError
 from cisfa.imaging.organs import Organ
 from cisfa.runs.run_json import read_json, read_run_config
 from cisfa.runs.run_summary import is_run
 from cisfa.training.methods import method_named
-from cisfa.training.study_rows import StudyRow, changed_settings
+from cisfa.training.part_result import RESULT, PartResult, read_result
+from cisfa.training.study_rows import StudyRow, changed_settings, slug_of
 from cisfa.whole_files import write_text
 
 FOLDS = "folds.json"
 # beside the folders of the folds: which case is in which
+_RESULTS = (f"fold-*/*/{RESULT}", f"fold-*/*/seed-*/{RESULT}")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Study:
         config: The command's own settings, those of a row without any.
         seeds: Each trains every row anew in every fold; None takes the config's, and then no folder is named after it.
         fold_seed: Shares the cases out into folds; None takes the first seed.
+        results: A folder of results apart from the runs, laid out like theirs, whose word counts; None for none.
     """
 
     source: Sequence[CaseFiles]
@@ -49,6 +52,7 @@ class Study:
     config: TrainingConfig
     seeds: tuple[int, ...] | None = None
     fold_seed: int | None = None
+    results: Path | None = None
 
     @property
     def seeds_trained(self) -> tuple[int, ...]:
@@ -77,9 +81,9 @@ class Study:
             for fold in choice.folds_among(self.folds):
                 for row in self.rows:
                     if choice.rows is None or row.name in choice.rows:
-                        place = folder / f"fold-{fold + 1}" / row.slug
-                        place = place if self.seeds is None else place / f"seed-{seed}"
-                        yield Part(place, row, fold, seed, target_folds[fold])
+                        place = Path(f"fold-{fold + 1}", row.slug, *(() if self.seeds is None else (f"seed-{seed}",)))
+                        results = None if self.results is None else self.results / place
+                        yield Part(folder / place, row, fold, seed, target_folds[fold], results)
 
 
 @dataclass(frozen=True)
@@ -104,11 +108,12 @@ class Part:
     """One row in one fold with one seed: one run, and the held-out cases that it segments.
 
     Attributes:
-        folder: Gets the run, the bundle and the predictions.
+        folder: Gets the run, the bundle, the predictions and the result.
         row: The row of the table.
         fold: Counted from 0.
         seed: Of the run.
         held_out: The target cases of the fold.
+        results: Folder of the study's results apart from the runs that gets the result too; None where there is none.
     """
 
     folder: Path
@@ -116,6 +121,7 @@ class Part:
     fold: int
     seed: int
     held_out: Sequence[CaseFiles]
+    results: Path | None = None
 
     @property
     def run(self) -> Path:
@@ -132,8 +138,24 @@ class Part:
 
     @property
     def is_done(self) -> bool:
-        """True when every held-out case has been segmented."""
+        """True when it has a result, or every held-out case has been segmented and can be scored."""
+        return self.result_file is not None or self.is_segmented
+
+    @property
+    def is_segmented(self) -> bool:
+        """True when the predictions of all held-out cases are there."""
         return all(self.prediction(case).is_file() for case in self.held_out)
+
+    @property
+    def result_files(self) -> tuple[Path, ...]:
+        """Where its result is kept; the first that is there counts."""
+        folders = (self.folder,) if self.results is None else (self.results, self.folder)
+        return tuple(folder / RESULT for folder in folders)
+
+    @property
+    def result_file(self) -> Path | None:
+        """Its result that counts; None when it has not been scored."""
+        return next((path for path in self.result_files if path.is_file()), None)
 
     def prediction(self, case: CaseFiles) -> Path:
         """Where a case's prediction lies, or will lie."""
@@ -192,36 +214,77 @@ def require_usable(study: Study, choice: Choice, folder: Path, *, resume: bool) 
 
 
 def write_folds(study: Study, folder: Path) -> None:
-    """Write down which case is in which fold, for whoever goes on with the study."""
-    if not (folder / FOLDS).is_file():
-        write_text(folder / FOLDS, json.dumps(_folds_in_json(study), indent=2, ensure_ascii=False) + "\n")
+    """Write down which case is in which fold, beside the runs and the results, for whoever goes on with the study.
+
+    Raises:
+        VolumeFileError: A folder cannot be written.
+    """
+    for path in _folds_files(study, folder):
+        if not path.is_file():
+            values = {"schema": 1, "fold_seed": study.seed_of_folds, **_folds_in_json(study)}
+            write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+
+def _folds_files(study: Study, folder: Path) -> list[Path]:
+    return [place / FOLDS for place in (folder, study.results) if place is not None]
 
 
 def _folds_in_json(study: Study) -> dict[str, Any]:
     names = [[[case.name for case in cases] for cases in folds] for folds in (study.source_folds, study.target_folds)]
-    return {"schema": 1, "source": names[0], "target": names[1]}
+    return {"source": names[0], "target": names[1]}
 
 
 def _require_same_folds(study: Study, folder: Path) -> None:
     """A case must not be segmented by a model that learned from it, as it might after the folds have changed."""
     folds = _folds_in_json(study)
-    if (folder / FOLDS).is_file() and read_json(folder / FOLDS) != folds:
-        raise RunError(
-            f"{folder} was begun with other folds ({folder / FOLDS}). Go on with the same cases, --folds and"
-            " --fold-seed, or choose another folder."
-        )
+    for path in _folds_files(study, folder):
+        if not path.is_file():
+            if any(found for pattern in _RESULTS for found in path.parent.glob(pattern)):
+                raise RunError(f"{path.parent} holds results without their {FOLDS}. Copy it from where they came.")
+            continue
+        values = read_json(path)
+        if {domain: values.get(domain) for domain in folds} != folds:
+            raise RunError(
+                f"{path.parent} was begun with other folds ({path}). Go on with the same cases, --folds and"
+                " --fold-seed, or choose another folder."
+            )
 
 
 def _require_same_settings(part: Part) -> None:
-    """A finished run is not done again, so it must be the one that is wanted."""
-    if not part.is_done or not is_run(part.run):
-        return
-    different = changed_settings(_for_the_result(part.config), _for_the_result(read_run_config(part.run)))
+    """A finished part is not done again, so it must be the one that is wanted."""
+    if part.result_file is not None:
+        result = read_result(part.result_file)
+        _require_own_result(part, result, part.result_file)
+        _require_same_config(part, result.config, f"{part.result_file} holds the result")
+    if part.is_segmented and is_run(part.run):
+        _require_same_config(part, read_run_config(part.run), f"{part.folder} holds a finished run")
+
+
+def _require_own_result(part: Part, result: PartResult, path: Path) -> None:
+    """A result that was copied to a wrong place must not stand in for another one."""
+    if (slug_of(result.row), result.fold, result.seed) != (part.row.slug, part.fold + 1, part.seed):
+        raise RunError(
+            f"{path} holds the result of the row {result.row!r} in fold {result.fold} with seed {result.seed}, which"
+            " belongs elsewhere. Move it to where it belongs, or delete it."
+        )
+    if set(result.labels) != {case.name for case in part.held_out}:
+        raise RunError(
+            f"{path} holds the scores of other cases than those of fold {result.fold}: {some_of(list(result.labels))}."
+            " Go on with the same cases, --folds and --fold-seed, or choose another folder."
+        )
+
+
+def _require_same_config(part: Part, config: TrainingConfig, found: str) -> None:
+    ours = part.config
+    different = changed_settings(_for_the_result(ours), _for_the_result(config))
+    different |= {
+        name: getattr(ours, name) for name in ("method", "seed") if getattr(ours, name) != getattr(config, name)
+    }
     if different:
         name, value = next(iter(different.items()))
         raise RunError(
-            f"{part.folder} holds a finished run of the row {part.row.name!r} with other settings ({name} is {value}"
-            " here). Give the row its settings back, or give what is new a name of its own."
+            f"{found} of the row {part.row.name!r} with other settings ({name} is {value} here). Give the row its"
+            " settings back, or give what is new a name of its own."
         )
 
 
