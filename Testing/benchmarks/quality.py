@@ -67,7 +67,9 @@ def rows_of(bundle: Bundle, predictor: Predictor, image: Path, labels: Path) -> 
     signs = predictor.question(witness)
     organs = bundle.manifest.organs
     measured = measure_organs(label_map, volume, organs)
-    evidence = gather_evidence(measured, signs, shapes_of_organs(label_map, organs), bundle.manifest.reference)
+    uncut = measure_organs(witness.uncut, volume, organs) if witness.uncut else ()
+    shapes = shapes_of_organs(label_map, organs)
+    evidence = gather_evidence(measured, signs, shapes, bundle.manifest.reference, uncut=uncut)
     truth = read_label_map(labels).voxels
     for organ, of_organ in zip(organs, evidence, strict=True):
         true_dice = dice(label_map.voxels == organ.label, truth == organ.label)

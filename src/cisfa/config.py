@@ -208,6 +208,8 @@ class SupervisionConfig:
     learning_rate: float = 1e-3
     # of its segmenter, which plays against nobody and so bears more than CISFA's; small networks bear twice as much
 
+    largest_component: bool = True
+    # whether its bundle keeps only the largest connected part of each organ
     coordinates: bool = True
     # whether its segmenter is told where in the body a pixel lies, which left and right are hard to learn without
 

@@ -109,7 +109,17 @@ def test_a_reference_stands_in_no_bundle_of_the_first_schema(manifest: Manifest)
         from_json(changed(manifest, lambda values: values.update(schema_version=1)), where="a bundle")
 
 
-OPTIONAL = ("body_region", "scores", "reference")
+@pytest.mark.parametrize("values", [{"largest_component": True}, {"segmenter": {"coordinates": True}}])
+def test_what_older_readers_do_not_know_stands_in_no_bundle_of_the_first_schema(
+    manifest: Manifest, values: dict[str, Any]
+) -> None:
+    old = json.loads(to_json(dataclasses.replace(written(manifest), schema_version=1, reference=None)))
+    segmenter = {**old["segmenter"], **values.get("segmenter", {})}
+    with pytest.raises(BundleError, match="schema_version is 1; it must be 2 with largest_component or"):
+        from_json(json.dumps({**old, **values, "segmenter": segmenter}).encode(), where="a bundle")
+
+
+OPTIONAL = ("body_region", "scores", "reference", "largest_component")
 ALL_FIELDS = [one.name for one in dataclasses.fields(Manifest) if one.name not in OPTIONAL]
 
 

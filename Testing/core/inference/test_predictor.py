@@ -190,6 +190,23 @@ def test_only_the_largest_part_is_kept_when_asked_for(
     np.testing.assert_array_equal(with_network(Bright(1.0), options).segment(volume).voxels, expected)
 
 
+def test_a_bundle_may_ask_for_the_largest_part_and_the_witness_keeps_what_was_there(
+    monkeypatch: pytest.MonkeyPatch, make_bundle: MakeBundle, oblique: MakeGeometry
+) -> None:
+    volume, ball = scene(oblique((9, 32, 32)))
+    volume.voxels[0, 0, :3] = 900
+    monkeypatch.setattr(module, "load_segmenter", lambda bundle: Bright(1.0))
+    bundle = open_bundle(make_bundle(crop_to_body=False))
+    asking = replace(bundle, manifest=replace(bundle.manifest, largest_component=True))
+    predictor = Predictor(asking, CPU, PredictionOptions(trust_modality=True), lambda event: None)
+    label_map, witness = predictor.segment_watched(volume)
+    uncut = ball.copy()
+    uncut[0, 0, :3] = True
+    np.testing.assert_array_equal(label_map.voxels, ball)
+    assert witness.uncut is not None
+    np.testing.assert_array_equal(witness.uncut.voxels, uncut)
+
+
 @pytest.mark.parametrize("largest_component", [False, True])
 def test_a_label_map_lies_in_the_frame_of_reference_of_its_series(
     with_network: WithNetwork, oblique: MakeGeometry, largest_component: bool

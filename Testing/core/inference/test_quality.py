@@ -47,6 +47,14 @@ def in_parts(largest: float) -> Evidence:
     return evidence(measured=measured(components=3, largest_component_fraction=largest))
 
 
+def test_parts_that_were_taken_away_still_speak_against_an_organ() -> None:
+    """What is left is one piece, whichever it is; that there were others is the sign."""
+    cut = replace(in_parts(1.0), uncut=in_parts(0.31).measured)
+    quality = judge(cut)
+    assert quality.score == judge(in_parts(0.31)).score
+    assert quality.reasons == ("In 3 pieces, of which only the largest, with 31 %, was kept.",)
+
+
 def of_volume(volume_ml: float) -> Evidence:
     return evidence(measured=measured(volume_ml=volume_ml))
 

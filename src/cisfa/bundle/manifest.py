@@ -19,7 +19,7 @@ from cisfa.imaging.organs import HIGHEST_LABEL, Organ
 from cisfa.imaging.training_reference import TrainingReference
 
 SCHEMA_VERSION = 2
-# the first to have a reference
+# the first to have a reference, coordinates and a largest component
 _WITH_REFERENCE = 2
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
@@ -168,6 +168,7 @@ class Manifest:
         files: Every other file of the bundle; empty only until the bundle is written.
         body_region: "abdomen"; None when not stated.
         scores: None when the model was not scored.
+        largest_component: Whether only the largest connected part of each organ is to be kept.
         reference: What training saw, which a result's quality is judged by; None when it was not measured.
     """
 
@@ -188,6 +189,7 @@ class Manifest:
     files: Mapping[str, FileDigest] = field(default_factory=dict)
     body_region: str | None = None
     scores: Scores | None = None
+    largest_component: bool = False
     reference: TrainingReference | None = None
 
     def __post_init__(self) -> None:
@@ -220,6 +222,9 @@ class Manifest:
         _require(classes == expected, "segmenter.classes", classes, f"{expected}: the organs and the background")
 
     def _check_reference(self) -> None:
+        if self.largest_component or self.segmenter.coordinates:
+            what = f"{_WITH_REFERENCE} with largest_component or segmenter.coordinates"
+            _require(self.schema_version >= _WITH_REFERENCE, "schema_version", self.schema_version, what)
         if self.reference is None:
             return
         version, names = self.schema_version, [organ.name for organ in self.organs]
@@ -245,7 +250,8 @@ def to_json(manifest: Manifest) -> bytes:
     """The bytes of ``manifest.json``: UTF-8, the same for the same manifest."""
     values = to_json_values(manifest)
     if manifest.schema_version < _WITH_REFERENCE:
-        del values["reference"]  # readers of that schema refuse what they do not know
+        # readers of that schema refuse what they do not know
+        del values["reference"], values["largest_component"], values["segmenter"]["coordinates"]
     return (json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")
 
 

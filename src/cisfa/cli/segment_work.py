@@ -185,11 +185,16 @@ class Work:
         self.report(Progress(_MEASURING, 0.0))
         measurements = measure_organs(label_map, volume, self.bundle.manifest.organs)
         self.report(Progress(_MEASURING, 1.0))
-        qualities = self._judge(label_map, measurements, witness) if witness else ()
+        uncut = measure_organs(witness.uncut, volume, self.bundle.manifest.organs) if witness and witness.uncut else ()
+        qualities = self._judge(label_map, measurements, uncut, witness) if witness else ()
         return _Result(label_map, series, measurements, qualities, seconds)
 
     def _judge(
-        self, label_map: "LabelMap", measurements: "tuple[OrganMeasurement, ...]", witness: "Witness"
+        self,
+        label_map: "LabelMap",
+        measurements: "tuple[OrganMeasurement, ...]",
+        uncut: "tuple[OrganMeasurement, ...]",
+        witness: "Witness",
     ) -> "tuple[OrganQuality, ...]":
         from cisfa.inference.evidence import gather_evidence
         from cisfa.inference.organ_shape import shapes_of_organs
@@ -197,7 +202,7 @@ class Work:
 
         manifest = self.bundle.manifest
         signs, shapes = self.predictor.question(witness), shapes_of_organs(label_map, manifest.organs)
-        return judge_all(gather_evidence(measurements, signs, shapes, manifest.reference))
+        return judge_all(gather_evidence(measurements, signs, shapes, manifest.reference, uncut=uncut))
 
     def _tell_doubts(self, result: _Result, place: Path, plan: Plan) -> None:
         """A line for each doubtful organ."""

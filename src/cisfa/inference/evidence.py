@@ -16,6 +16,7 @@ class Evidence:
 
     Attributes:
         measured: How much of it there is, in how many parts.
+        uncut: The same before all but its largest part was taken away; None where nothing was.
         signs: How sure and how steady the segmenter is of it.
         shape: How it lies in space; None for an organ that was not found.
         volumes: How large it is in annotated cases; None where the bundle does not say.
@@ -28,6 +29,12 @@ class Evidence:
     shape: OrganShape | None
     volumes: VolumeRange | None = None
     intensity_distance: float | None = None
+    uncut: OrganMeasurement | None = None
+
+    @property
+    def parts(self) -> OrganMeasurement:
+        """What the segmenter found, in as many parts as it found."""
+        return self.uncut or self.measured
 
     @property
     def times_outside(self) -> float | None:
@@ -46,6 +53,8 @@ def gather_evidence(
     signs: Signs,
     shapes: Mapping[str, OrganShape],
     reference: TrainingReference | None,
+    *,
+    uncut: Sequence[OrganMeasurement] = (),
 ) -> tuple[Evidence, ...]:
     """What is known of each organ.
 
@@ -54,6 +63,7 @@ def gather_evidence(
         signs: Of the same organs.
         shapes: Of those that were found, by name.
         reference: Of the bundle; None where it has none.
+        uncut: Like measurements, before all but the largest parts were taken away; empty where nothing was.
     """
     distance = None
     if reference is not None and reference.intensity is not None:
@@ -65,6 +75,9 @@ def gather_evidence(
             shape=shapes.get(measured.organ.name),
             volumes=reference.volumes_ml.get(measured.organ.name) if reference else None,
             intensity_distance=distance,
+            uncut=before,
         )
-        for measured, of_organ in zip(measurements, signs.organs, strict=True)
+        for measured, of_organ, before in zip(
+            measurements, signs.organs, uncut or (None,) * len(measurements), strict=True
+        )
     )

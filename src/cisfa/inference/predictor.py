@@ -32,7 +32,7 @@ class PredictionOptions:
 
     Attributes:
         batch_size: Slices at a time.
-        largest_component: Keep only the largest connected part of each organ.
+        largest_component: Keep only the largest connected part of each organ; done anyway where the bundle says so.
         trust_modality: Skip the check that the volume looks like the bundle's target modality.
     """
 
@@ -121,7 +121,9 @@ class Predictor:
 
         self._runner.run(prepared.voxels, take)
         label_map = restorer.label_map(volume.name)
-        if self._options.largest_component:
+        if self._options.largest_component or self._manifest.largest_component:
+            if witness:
+                witness.uncut = label_map
             label_map = keep_largest_components(label_map)
         frame_of_reference_uid = volume.series.frame_of_reference_uid if volume.series else ""
         return replace(label_map, frame_of_reference_uid=frame_of_reference_uid)

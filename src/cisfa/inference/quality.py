@@ -81,7 +81,7 @@ def _by_confidence(evidence: Evidence) -> float | None:
 
 def _by_parts(evidence: Evidence) -> float | None:
     """The Dice of an organ whose largest piece is all of the truth: 2 f / (1 + f), where f is that piece's share."""
-    share = evidence.measured.largest_component_fraction
+    share = evidence.parts.largest_component_fraction
     return None if share is None else 2 * share / (1 + share)
 
 
@@ -119,9 +119,11 @@ def _of_confidence(evidence: Evidence) -> str:
 
 
 def _of_parts(evidence: Evidence) -> str:
-    measured = evidence.measured
-    share = _percent(measured.largest_component_fraction or 0.0)
-    return f"In {measured.components:,} pieces; the largest holds {share}."
+    parts = evidence.parts
+    share = _percent(parts.largest_component_fraction or 0.0)
+    if evidence.uncut:
+        return f"In {parts.components:,} pieces, of which only the largest, with {share}, was kept."
+    return f"In {parts.components:,} pieces; the largest holds {share}."
 
 
 def _of_volume(evidence: Evidence) -> str:

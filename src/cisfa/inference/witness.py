@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from cisfa.events import Progress, Report
 from cisfa.imaging.intensity_profile import intensity_quantiles
+from cisfa.imaging.volume import LabelMap
 from cisfa.inference.agreement import RunsSlices, measure_agreement
 from cisfa.inference.confidence import ConfidenceGathering
 from cisfa.inference.signs import OrganSigns, Signs
@@ -15,13 +16,18 @@ _STAGE = "judging"
 
 
 class Witness:
-    """Sees the slices of one volume and what is predicted from them; keeps a byte a pixel beside the slices."""
+    """Sees the slices of one volume and what is predicted from them; keeps a byte a pixel beside the slices.
+
+    Attributes:
+        uncut: The label map before all but the largest part of each organ was taken away; None where nothing was.
+    """
 
     def __init__(self, slices: NDArray[np.float32], classes: int) -> None:
         """Args: prepared slices, (slices, rows, columns); number of classes, background included."""
         self._slices, self._count = slices, classes
         self._classes: NDArray[np.uint16] = np.zeros(slices.shape, dtype=np.uint16 if classes > 256 else np.uint8)
         self._confidence = ConfidenceGathering(classes)
+        self.uncut: LabelMap | None = None
 
     def see(self, first: int, probabilities: NDArray[np.float32]) -> None:
         """Take the probabilities (slices, classes, rows, columns) of consecutive slices, from the first one on."""

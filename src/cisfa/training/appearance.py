@@ -17,9 +17,7 @@ _SMALL = 1e-6
 _ALL = Share()
 
 
-def with_random_looks(
-    slices: Tensor, config: AppearanceConfig, rng: torch.Generator, *, share: Share = _ALL
-) -> Tensor:
+def with_random_looks(slices: Tensor, config: AppearanceConfig, rng: torch.Generator, *, share: Share = _ALL) -> Tensor:
     """Change contrast, brightness and texture of each slice at random.
 
     Args:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cisfa.config import TrainingConfig
 from cisfa.errors import ConfigError
 from cisfa.training.cisfa_method import CisfaMethod
 from cisfa.training.cisfa_plus_method import CisfaPlusMethod, supervised_plus
@@ -18,24 +17,20 @@ class MethodEntry:
     Attributes:
         build: Called with the config and, by keyword, classes, target_range and device.
         has_target: False when it knows no second domain: what it learns from is what it is for.
-        coordinates: Whether its segmenter is told where in a slice each pixel lies, with these settings.
+        is_plus: True for CISFA+ and its ceiling, whose bundles have what ``supervision`` says.
     """
 
     build: Callable[..., Method]
     has_target: bool
-    coordinates: Callable[[TrainingConfig], bool] = lambda config: False
-
-
-def _as_supervised(config: TrainingConfig) -> bool:
-    return config.supervision.coordinates
+    is_plus: bool = False
 
 
 METHODS: dict[str, MethodEntry] = {
     "cisfa": MethodEntry(CisfaMethod, has_target=True),
-    "cisfa-plus": MethodEntry(CisfaPlusMethod, has_target=True, coordinates=_as_supervised),
+    "cisfa-plus": MethodEntry(CisfaPlusMethod, has_target=True, is_plus=True),
     "source-only": MethodEntry(SupervisedMethod, has_target=True),
     "supervised": MethodEntry(SupervisedMethod, has_target=False),
-    "supervised-plus": MethodEntry(supervised_plus, has_target=False, coordinates=_as_supervised),
+    "supervised-plus": MethodEntry(supervised_plus, has_target=False, is_plus=True),
 }
 
 
