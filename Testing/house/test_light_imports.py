@@ -36,6 +36,7 @@ def heavy_modules_after(code: str) -> list[str]:
         "cisfa.imaging.organs",
         "cisfa.imaging.segmentation_header",
         "cisfa.runs.run_summary",
+        "cisfa.runs.selection",
         "cisfa.runs.slurm",
     ],
 )

@@ -32,12 +32,14 @@ def differences(one: Any, other: Any, at: str = "") -> list[str]:
 
 
 def differing_ends(run: Path, reference: Path) -> list[str]:
-    """What a run ended with that the other did not: weights, tables, pictures, events, files that nobody finished."""
+    """What a run ended with that the other did not: weights, candidates, tables, pictures, events, unfinished files."""
     ours, theirs = last_state(run), last_state(reference)
     found = differences(
         {"step": ours.step, "networks": dict(ours.networks), "optimisers": dict(ours.optimisers)},
         {"step": theirs.step, "networks": dict(theirs.networks), "optimisers": dict(theirs.optimisers)},
     )
+    if _candidates(run) != _candidates(reference):
+        found.append("candidates")
     pictures = sorted(path.relative_to(reference).as_posix() for path in (reference / "previews").iterdir())
     for name in ("metrics.csv", "validation.csv", *pictures):
         ours_bytes = (run / name).read_bytes() if (run / name).is_file() else b""
@@ -46,6 +48,10 @@ def differing_ends(run: Path, reference: Path) -> list[str]:
     if _metrics(run) != _metrics(reference):
         found.append("events.jsonl")
     return found
+
+
+def _candidates(run: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (run / "candidates").iterdir()}
 
 
 def _metrics(run: Path) -> list[Metric | None]:

@@ -9,6 +9,7 @@ from cisfa.config import TrainingConfig
 from cisfa.config_files import compose
 from cisfa.errors import Cancelled, ConfigError
 from cisfa.events import Event, Progress, ignore
+from cisfa.networks.segmenter import Segmenter
 from cisfa.training import step_trial
 from cisfa.training.checkpoint import save_checkpoint
 from cisfa.training.estimate import Room, Workload, estimate_training, workload_of
@@ -79,8 +80,8 @@ def test_steps_are_those_of_the_schedule_or_of_the_epochs(tiny: Tiny) -> None:
 def test_validation_takes_its_share_of_the_time(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     fixed = Trial(32, {32: 1.0}, {32: 5.0}, {}, weight_mib=1.0, state_mib=3.0)
     monkeypatch.setattr("cisfa.training.estimate.try_steps", lambda *given, **more: fixed)
-    assert estimate(tiny("validation.every=7")).step_s == pytest.approx(2.0)
-    assert estimate(tiny("validation.every=700")).step_s == pytest.approx(1.01)
+    assert estimate(tiny("validation.every=10")).step_s == pytest.approx(2.0)
+    assert estimate(tiny("validation.every=1000")).step_s == pytest.approx(1.01)
 
 
 def test_slices_of_all_cases_are_in_memory(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,6 +112,18 @@ def test_fewer_checkpoints_need_less_room(tiny: Tiny) -> None:
         for keep in (1, 5)
     )
     assert one.disk_mib < five.disk_mib
+
+
+def test_candidates_for_the_bundle_need_room_of_their_own(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    fixed = Trial(32, {32: 1.0}, {32: 5.0}, {}, weight_mib=1.0, state_mib=3.0)
+    monkeypatch.setattr("cisfa.training.estimate.try_steps", lambda *given, **more: fixed)
+    weights = sum(value.numel() for value in Segmenter(classes=3, width=2).state_dict().values())
+    none, few, many = (
+        estimate(tiny("schedule.steps=1000", "validation.every=10", f"selection.keep={keep}")).disk_mib
+        for keep in (0, 4, 500)
+    )
+    assert (few - none) * 2**20 == pytest.approx(5 * 4 * weights)
+    assert (many - none) * 2**20 == pytest.approx(101 * 4 * weights)  # there are no more validations than that
 
 
 def test_settings_that_cannot_work_together_are_said(tiny: Tiny) -> None:

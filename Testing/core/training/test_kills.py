@@ -15,7 +15,8 @@ from run_ends import differing_ends
 KILLS = 24 if hasattr(os, "fork") else 4
 SETTINGS = (
     'schedule={"steps": 16, "checkpoint_every": 2, "metrics_every": 2, "preview_every": 6}',
-    "validation.every=4",
+    "validation.every=2",
+    "selection.keep=3",
     "networks.generator_blocks=1",
 )
 

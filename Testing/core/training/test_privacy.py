@@ -129,7 +129,7 @@ def test_a_run_folder_holds_everything_that_is_promised(run: Path) -> None:
         "config.json", "data.json", "environment.json", "events.jsonl", "metrics.csv", "validation.csv", "trained.json",
         str(Path("checkpoints", "step-00000004.pt")), str(Path("checkpoints", "step-00000006.pt")),
         str(Path("checkpoints", "step-00000008.pt")), str(Path("previews", "step-00000001.png")),
-        str(Path("previews", "step-00000008.png")),
+        str(Path("previews", "step-00000008.png")), str(Path("candidates", "step-00000008.safetensors")),
     }  # fmt: skip
     assert promised <= names
     assert not (run / "checkpoints" / "step-00000002.pt").exists()

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 import torch
 
+from cisfa.bundle.bundle_folder import open_bundle
 from cisfa.cases.case_folder import labelled_cases, unlabelled_cases
 from cisfa.config import TrainingConfig
 from cisfa.inference import network
 from cisfa.runs.run_files import VALIDATION
 from cisfa.runs.selection import choose_weights
 from cisfa.training.checkpoint import latest_checkpoint
+from cisfa.training.export import bundle_of
 from cisfa.training.run_folder import RunFolder
 from cisfa.training.session import TrainingCases, run_training
 
@@ -67,6 +69,8 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "teacher.confidence": ("0", ("method=cisfa-plus",)),
     "teacher.filtered": ("false", ("method=cisfa-plus", "teacher.confidence=0")),
     "supervision.cross_entropy": ("0", ("method=cisfa-plus",)),
+    "supervision.coordinates": ("false", ("method=cisfa-plus",)),
+    "supervision.largest_component": ("false", ("method=cisfa-plus",)),
     "supervision.learning_rate": ("0.005", ("method=cisfa-plus",)),
     "schedule.epochs": ("2", ("schedule.steps=null", "schedule.epochs=1", "optimiser.batch_size=24")),
     "schedule.steps": ("1", ()),
@@ -105,7 +109,7 @@ def leaves(kind: Any, at: str = "") -> Iterator[str]:
 # they say when something is written down, and leave the networks alone
 ONLY_RECORDED = {
     "schedule.checkpoint_every", "schedule.keep_checkpoints", "schedule.metrics_every", "schedule.preview_every",
-    "validation.every", "selection.by", "selection.keep", "selection.skip",
+    "validation.every", "selection.by", "selection.keep", "selection.skip", "supervision.largest_component",
 }  # fmt: skip
 
 
@@ -121,6 +125,8 @@ class Outcome:
         kinds = (folder.checkpoints, folder.candidates, folder.previews)
         self.files = sorted(path.name for kind in kinds for path in kind.iterdir())
         self.bundle_of = choose_weights(folder.path).how
+        bundle = bundle_of(choose_weights(folder.path), folder.path.parent / "bundle")
+        self.keeps_largest = open_bundle(bundle).manifest.largest_component
         self.steps_measured = []
         for path in (folder.metrics, folder.path / VALIDATION):
             with path.open(encoding="utf-8", newline="") as file:
@@ -133,7 +139,7 @@ class Outcome:
         )
 
     def has_other_records(self, other: "Outcome") -> bool:
-        ours, theirs = ((one.files, one.bundle_of, one.steps_measured) for one in (self, other))
+        ours, theirs = ((one.files, one.bundle_of, one.keeps_largest, one.steps_measured) for one in (self, other))
         return ours != theirs
 
 

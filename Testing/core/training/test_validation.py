@@ -53,8 +53,9 @@ class Drawing(nn.Module):
 class DrawingMethod:
     """A method whose translation adds something and whose segmenter follows a rule."""
 
-    def __init__(self, rule: Callable[[Tensor], Tensor], *, translation: float = 0.0) -> None:
+    def __init__(self, rule: Callable[[Tensor], Tensor], *, translation: float = 0.0, student: Any = None) -> None:
         self.segmenter: Any = Drawing(rule)
+        self.student: Any = None if student is None else Drawing(student)
         self.networks: dict[str, nn.Module] = {"segmenter": self.segmenter}
         self.translation = translation
 
@@ -80,15 +81,20 @@ def discs(count: int, *, size: int = 64) -> Tensor:
     return one.expand(count, 1, size, size).clone()
 
 
-def domain(voxels: Tensor, labels: Tensor | None = None) -> DomainSlices:
-    return DomainSlices(voxels, labels, "MR", ("fingerprint",))
+def domain(voxels: Tensor, labels: Tensor | None = None, cases: tuple[int, ...] = ()) -> DomainSlices:
+    return DomainSlices(voxels, labels, "MR", ("fingerprint",) * max(len(cases), 1), slices_of_cases=cases)
 
 
 def measure(
-    method: Any, config: TrainingConfig, *, target: Tensor | None = None, held_out: DomainSlices | None = None
+    method: Any,
+    config: TrainingConfig,
+    *,
+    target: Tensor | DomainSlices | None = None,
+    held_out: DomainSlices | None = None,
+    source: DomainSlices | None = None,
 ) -> dict[str, float]:
-    shown = domain(discs(4) if target is None else target)
-    return Validation(held_out, shown, organs=ORGANS, config=config).measure(method)
+    shown = target if isinstance(target, DomainSlices) else domain(discs(4) if target is None else target)
+    return Validation(held_out, shown, organs=ORGANS, config=config, source=source).measure(method)
 
 
 def test_dice_is_summed_over_all_held_out_slices_before_dividing(tiny: Tiny) -> None:
@@ -200,6 +206,49 @@ def test_networks_are_measured_as_they_are_used_and_then_are_as_before(tiny: Tin
     assert [module.training for module in method.networks["other"].modules()] == [True, True, False]
 
 
+def test_a_student_that_predicts_as_its_teacher_agrees_and_a_method_without_one_has_no_such_score(tiny: Tiny) -> None:
+    def teacher(slices: Tensor) -> Tensor:
+        return by_intensity(slices).clamp(max=2)
+
+    def half_of_it(slices: Tensor) -> Tensor:
+        found = teacher(slices)
+        found[:, :, 22:] = found[:, :, 22:].clamp(max=1) * (found[:, :, 22:] == 1)
+        return found
+
+    assert "teacher agreement" not in measure(DrawingMethod(teacher), tiny())
+    # of three organs one is found nowhere and counts as 0
+    same, half = (
+        measure(DrawingMethod(teacher, student=rule), tiny())["teacher agreement"] for rule in (teacher, half_of_it)
+    )
+    assert same == pytest.approx(2 / 3)
+    assert half == pytest.approx(1 / 3)
+
+
+def test_whole_cases_are_judged_where_it_is_known_which_slices_are_theirs(tiny: Tiny) -> None:
+    labels = by_intensity(discs(6)[:, 0]).byte()
+    source = domain(discs(6), labels, (4, 2))
+    method = DrawingMethod(lambda slices: by_intensity(slices).clamp(max=2))
+    scores = measure(method, tiny(), target=domain(discs(6), None, (3, 3)), source=source)
+    assert list(scores) == ["agreement", "balance", "plausibility"]
+    assert scores["balance"] == pytest.approx(1)
+    assert scores["plausibility"] == pytest.approx(2 / 3)  # the stomach is found nowhere
+    lost = DrawingMethod(lambda slices: (by_intensity(slices) == 1).long())
+    assert measure(lost, tiny(), target=domain(discs(6), None, (3, 3)), source=source)["balance"] == 0
+
+
+def test_few_whole_cases_are_judged_and_of_a_long_one_slices_spread_evenly(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(validation_module, "MOST_WHOLE_CASES", 3)
+    monkeypatch.setattr(validation_module, "MOST_WHOLE_SLICES", 9)
+    numbers = torch.arange(22.0)[:, None, None, None].expand(22, 1, 32, 32)
+    method = DrawingMethod(lambda slices: torch.zeros_like(slices, dtype=torch.int64))
+    measure(method, tiny("optimiser.batch_size=1"), target=domain(numbers, None, (5, 5, 2, 5, 5)))
+    shown = [round(slices.mean().item()) for slices in method.segmenter.shown]
+    # the first, the middle and the last case, three slices of each that has so many
+    assert shown[-8:] == [0, 2, 4, 10, 11, 17, 19, 21]
+
+
 def real_method(config: TrainingConfig) -> CisfaMethod:
     torch.manual_seed(0)
     return CisfaMethod(config, classes=4, target_range=(-2.0, 3.0), device=CPU)
@@ -228,12 +277,13 @@ def test_measuring_costs_a_few_per_cent_of_the_steps_between(tiny: Tiny) -> None
     slices, labels = discs(4), by_intensity(discs(4)[:, 0])
     with FlopCounterMode(display=False) as step:
         method.step(Batch(slices, labels, slices), torch.Generator())
-    many = domain(discs(200), by_intensity(discs(200)[:, 0]).byte())
+    many = domain(discs(200), by_intensity(discs(200)[:, 0]).byte(), (40,) * 5)
+    method.student = method.segmenter
     with FlopCounterMode(display=False) as measuring:
-        measure(method, config, target=discs(200), held_out=many)
+        assert len(measure(method, config, target=many, held_out=many, source=many)) == 5 + 2
     cost_in_steps = measuring.get_total_flops() / step.get_total_flops()
-    assert 4 < cost_in_steps < 10
-    assert cost_in_steps / TrainingConfig().validation.every < 0.02
+    assert 6 < cost_in_steps < 13
+    assert cost_in_steps / TrainingConfig().validation.every < 0.03
 
 
 @pytest.mark.parametrize(
@@ -318,7 +368,7 @@ def test_scores_reach_table_curves_events_and_the_list_of_runs(tiny: Tiny, large
     reader = CurveReader(folder.path / VALIDATION)
     reader.read()
     assert reader.steps == [3, 6, 8]
-    assert list(reader.values) == ["dice", "agreement", "dice liver", "dice spleen"]
+    assert list(reader.values) == ["dice", "agreement", "balance", "plausibility", "dice liver", "dice spleen"]
     heard = [event for event in events if isinstance(event, Metric) and "validation dice" in event.values]
     assert [event.step for event in heard] == [3, 6, 8]
     for name, column in reader.values.items():

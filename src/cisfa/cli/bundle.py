@@ -18,6 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     make.add_argument(
         "--output", type=Path, required=True, metavar="FILE_OR_DIR", help="a name ending in .zip, or a new folder"
     )
+    make.add_argument(
+        "--checkpoint",
+        metavar="last|rank|STEP",
+        help="which weights: of the last step, of the best mean rank in the run's scores without target labels, or of a"
+        " step that is kept as a candidate (default: as the run's setting selection.by says)",
+    )
     make.add_argument("--name", help="the model's name for people")
     make.add_argument("--description", help="what the model is for, in a few sentences")
     make.add_argument("--licence", help='an SPDX identifier such as "CC-BY-4.0", or a line of text')
@@ -55,10 +61,11 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
 
 
 def _make(arguments: argparse.Namespace, report: Report) -> None:
-    from cisfa.training.export import make_bundle
+    from cisfa.runs.selection import choose_weights
+    from cisfa.training.export import bundle_of
 
-    output = make_bundle(
-        arguments.run,
+    output = bundle_of(
+        choose_weights(arguments.run, arguments.checkpoint),
         arguments.output,
         name=arguments.name,
         description=arguments.description,

@@ -11,6 +11,7 @@ from cisfa.cases.check_report import CaseFacts, Estimate
 from cisfa.config import TrainingConfig
 from cisfa.events import Report
 from cisfa.inference.device import describe_device
+from cisfa.networks.segmenter import Segmenter
 from cisfa.training.methods import method_named
 from cisfa.training.sampling import held_out_cases
 from cisfa.training.step_trial import Limits, Trial, along_line, try_steps
@@ -19,7 +20,7 @@ from cisfa.training.trainer import total_steps
 
 _MIB = 2.0**20
 # a validation costs about as much as this many steps
-_STEPS_OF_A_VALIDATION = 7
+_STEPS_OF_A_VALIDATION = 10
 # of a process before any network: on a CPU Python and all that it loads, on a card what CUDA takes for itself
 _BASE_MIB = {"cpu": 600.0, "cuda": 500.0, "mps": 300.0}
 # what a backward pass holds beside the tensors that were saved for it: their gradients, convolutions' work space
@@ -125,7 +126,7 @@ def estimate_training(
         memory_basis="measured" if trial.size in trial.reserved_mib else "computed",
         free_memory_mib=free,
         total_memory_mib=total,
-        disk_mib=_disk_bytes(config, trial.state_mib * _MIB, steps) / _MIB,
+        disk_mib=(_disk_bytes(config, trial.state_mib * _MIB, steps) + _candidate_bytes(config, work, steps)) / _MIB,
         free_disk_mib=_free_disk_mib(room.run_folder),
     )
 
@@ -150,6 +151,15 @@ def _disk_bytes(config: TrainingConfig, state_bytes: float, steps: int) -> float
     previews = steps // schedule.preview_every + 2
     measurements = steps // schedule.metrics_every + 1
     return checkpoints * state_bytes + 2 * previews * _PREVIEW_PIXEL * pixels + measurements * _MEASUREMENT
+
+
+def _candidate_bytes(config: TrainingConfig, work: Workload, steps: int) -> float:
+    """What the weights take that a bundle may be made of, with one that is about to go."""
+    with torch.device("meta"):  # only sizes are wanted
+        segmenter = Segmenter(classes=work.classes, width=config.networks.segmenter_width)
+    weights = sum(value.numel() * value.element_size() for value in segmenter.state_dict().values())
+    validations = steps // config.validation.every + 1
+    return min(config.selection.keep + 1, validations) * weights if config.selection.keep else 0.0
 
 
 def _free_disk_mib(folder: Path | None) -> float | None:

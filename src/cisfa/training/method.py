@@ -60,6 +60,11 @@ class Method(Protocol):
         """The network that goes into the bundle."""
         ...
 
+    @property
+    def student(self) -> Segmenter | None:
+        """The network that learns, where the segmenter is its moving average; None where that itself learns."""
+        ...
+
     def step(self, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
         """Update every network once.
 

@@ -30,6 +30,7 @@ class RunFolder:
         """Args: the folder, existing or not."""
         self.path = path
         self.checkpoints = path / run_files.CHECKPOINTS
+        self.candidates = path / run_files.CANDIDATES
         self.previews = path / run_files.PREVIEWS
         self.tensorboard = path / run_files.TENSORBOARD
         self.metrics = path / run_files.METRICS
@@ -89,7 +90,7 @@ class RunFolder:
 
     def prepare(self) -> None:
         """Make the folders inside, and clear away what a killed process was still writing; only when locked."""
-        for folder in (self.checkpoints, self.previews, self.tensorboard):
+        for folder in (self.checkpoints, self.candidates, self.previews, self.tensorboard):
             folder.mkdir(parents=True, exist_ok=True)
         for unfinished in self.path.rglob(_UNFINISHED):
             unfinished.unlink(missing_ok=True)

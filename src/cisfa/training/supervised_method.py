@@ -21,6 +21,8 @@ class SupervisedMethod:
     domain it is the ceiling (``supervised``). With few labels, source-only learns from the drawn target slices too.
     """
 
+    student: Segmenter | None = None
+
     def __init__(
         self,
         config: TrainingConfig,

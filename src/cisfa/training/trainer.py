@@ -11,6 +11,7 @@ from torch import Tensor
 from cisfa.config import TrainingConfig
 from cisfa.errors import Cancelled, TrainingDivergedError
 from cisfa.events import Progress, Report
+from cisfa.training.candidates import Candidates
 from cisfa.training.checkpoint import save_checkpoint
 from cisfa.training.method import Batch, Method
 from cisfa.training.processes import Alone, Processes
@@ -111,6 +112,9 @@ class _Keeper:
     recorder: Recorder
     saved: int
 
+    def __post_init__(self) -> None:
+        self.candidates = Candidates(self.folder.path, self.batches.config.selection, from_step=self.saved)
+
     def after(self, done: int, last: int, values: Mapping[str, float]) -> None:
         """Do what is due after so many steps of those of the run."""
         config = self.batches.config
@@ -120,7 +124,10 @@ class _Keeper:
             self.recorder.preview(done, self.method.preview(self.batches.at(done - 1)))
         measured = values if done % schedule.metrics_every == 0 or done == last else {}
         is_validated = done % config.validation.every == 0 or done == last
-        self.recorder.metrics(done, measured, self.validation.measure(self.method) if is_validated else {})
+        scores = self.validation.measure(self.method) if is_validated else {}
+        if is_validated:
+            self.candidates.add(self.method.segmenter, scores, step=done, steps=last)
+        self.recorder.metrics(done, measured, scores)
         if done % schedule.checkpoint_every == 0 or done == last:
             self.save(done)
 

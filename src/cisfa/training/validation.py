@@ -1,26 +1,31 @@
 """Scores along the way that need no target label, always on the same slices and without any randomness.
 
-They tell how training goes and one run from another. None of them is a Dice on the target, and none chooses anything:
-the bundle is made of the last checkpoint.
+They tell how training goes and one run from another. None of them is a Dice on the target. Together they can choose
+the weights that a bundle is made of (:mod:`cisfa.runs.selection`).
 """
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cisfa.config import TrainingConfig
 from cisfa.imaging.organs import Organ
+from cisfa.inference.slice_changes import with_gamma
+from cisfa.training.class_balance import class_balance, organ_shares
 from cisfa.training.method import Method
+from cisfa.training.plausibility import plausibility
 from cisfa.training.precision import autocast_for
-from cisfa.training.sampling import with_gamma
 from cisfa.training.slice_dataset import DomainSlices
 
 MOST_HELD_OUT_SLICES = 128
 MOST_TARGET_SLICES = 64
+# of whole target cases: so many cases, spread evenly, with so many slices together
+MOST_WHOLE_CASES, MOST_WHOLE_SLICES = 4, 160
 # degrees, factor, shifts along columns and rows as parts of the edge, gamma: what the slices are changed by, in turns;
 # the same for every run, whatever its augmentation, so that runs can be compared
 _CHANGES = (
@@ -35,7 +40,13 @@ class Validation:
     """Measures a method on held-out source slices and on target slices."""
 
     def __init__(
-        self, held_out: DomainSlices | None, target: DomainSlices, *, organs: Sequence[Organ], config: TrainingConfig
+        self,
+        held_out: DomainSlices | None,
+        target: DomainSlices,
+        *,
+        organs: Sequence[Organ],
+        config: TrainingConfig,
+        source: DomainSlices | None = None,
     ) -> None:
         """Choose the slices.
 
@@ -44,31 +55,48 @@ class Validation:
             target: On the training device.
             organs: Class i + 1 is organs[i].
             config: The run's settings.
+            source: Slices of source cases with their labels, for the balance of the organs, on any device; None leaves
+                the balance out.
         """
         device = target.voxels.device
+        self._organs, self._plane = organs, config.preprocessing.plane
         self._names = [organ.name for organ in organs]
         self._batch_size = config.optimiser.batch_size
         self._autocast = autocast_for(config.optimiser, device)
         self._held_out = None if held_out is None else held_out.spread(MOST_HELD_OUT_SLICES).to(device)
         self._target = target.spread(MOST_TARGET_SLICES).voxels
+        self._whole = _whole_cases(target)
+        self._labelled_shares = None
+        if source is not None and source.labels is not None:
+            self._labelled_shares = organ_shares(source.labels.split(list(source.slices_of_cases)), len(organs))
 
     def measure(self, method: Method) -> dict[str, float]:
         """Score the networks as they are; changes nothing, and draws no random number.
 
         Returns:
-            "dice", "agreement" and "dice ORGAN" for each organ that the held-out slices show, from 0 to 1. Dice is
-            that of the segmenter on translated held-out slices against their labels, summed over all of them before
-            dividing; "dice" is the mean over organs. There is none where no case is held out.
+            What can be measured of "dice", "agreement", "teacher agreement", "balance", "plausibility", and "dice
+            ORGAN" for each organ that the held-out slices show, all from 0 to 1. Dice is that of the segmenter on
+            translated held-out slices against their labels, summed over all of them before dividing; "dice" is the mean
+            over organs. There is none where no case is held out.
 
             "agreement" is the Dice between the predictions on target slices and those on the same slices rotated,
             scaled, shifted and changed in contrast, moved back; summed over all slices, and the mean over organs. An
             organ that neither prediction finds anywhere counts as 0: a network that finds nothing agrees on nothing.
+            "teacher agreement" is the same between the segmenter and its student on the slices as they are; there is
+            none where the method has no student.
+
+            "balance" (:func:`~cisfa.training.class_balance.class_balance`) and "plausibility"
+            (:func:`~cisfa.training.plausibility.plausibility`) are of predictions on whole target cases, where it is
+            known which slices are of which case.
         """
         with torch.no_grad(), _evaluating(method.networks.values()):
             dice = self._dice_by_organ(method)
-            agreement = self._agreement(method)
-        scores = {"dice": sum(dice.values()) / len(dice)} if dice else {}
-        return {**scores, "agreement": agreement, **{f"dice {name}": value for name, value in dice.items()}}
+            scores = {"dice": sum(dice.values()) / len(dice)} if dice else {}
+            scores["agreement"] = self._agreement(method)
+            if method.student is not None:
+                scores["teacher agreement"] = self._teacher_agreement(method.segmenter, method.student)
+            scores |= self._of_whole_cases(method)
+        return {**scores, **{f"dice {name}": value for name, value in dice.items()}}
 
     def _dice_by_organ(self, method: Method) -> dict[str, float]:
         if self._held_out is None or self._held_out.labels is None:
@@ -80,7 +108,7 @@ class Validation:
         )
         for voxels, labels in batches:
             translated = method.translate(voxels.float())
-            overlap.add(self._segment(method, translated), labels)
+            overlap.add(self._segment(method.segmenter, translated), labels)
             shown |= overlap.masks(labels).any(dim=1)
         values = zip(self._names, overlap.dice().tolist(), shown.tolist(), strict=True)
         return {name: value for name, value, is_shown in values if is_shown}
@@ -95,15 +123,47 @@ class Validation:
             there, back = (matrices.to(slices.device) for matrices in _affine(changes))
             moved = _resample(slices, there, mode="bilinear")
             changed = with_gamma(moved, torch.tensor([gamma for *_, gamma in changes]))
-            moved_back = _resample(self._segment(method, changed)[:, None].float(), back, mode="nearest")[:, 0]
-            overlap.add(self._segment(method, slices) * _stays(slices, back), moved_back.round().long())
+            moved_back = _resample(self._segment(method.segmenter, changed)[:, None].float(), back, mode="nearest")[
+                :, 0
+            ]
+            overlap.add(self._segment(method.segmenter, slices) * _stays(slices, back), moved_back.round().long())
         return float(overlap.dice().mean())
 
-    def _segment(self, method: Method, slices: Tensor) -> Tensor:
+    def _teacher_agreement(self, teacher: nn.Module, student: nn.Module) -> float:
+        overlap = _Overlap(len(self._names), self._target.device)
+        for voxels in self._target.split(self._batch_size):
+            slices = voxels.float()
+            overlap.add(self._segment(teacher, slices), self._segment(student, slices))
+        return float(overlap.dice().mean())
+
+    def _of_whole_cases(self, method: Method) -> dict[str, float]:
+        if not self._whole:
+            return {}
+        cases = [
+            torch.cat([self._segment(method.segmenter, voxels.float()) for voxels in case.split(self._batch_size)])
+            for case in self._whole
+        ]
+        # both scores count on the CPU, and a byte is enough for a class
+        cases = [case.byte().cpu() for case in cases]
+        scores = {}
+        if self._labelled_shares is not None:
+            scores["balance"] = class_balance(organ_shares(cases, len(self._organs)), self._labelled_shares)
+        return {**scores, "plausibility": plausibility([case.numpy() for case in cases], self._organs, self._plane)}
+
+    def _segment(self, segmenter: nn.Module, slices: Tensor) -> Tensor:
         """Class indices, (batch, rows, columns)."""
         with self._autocast():
-            classes: Tensor = method.segmenter(slices).argmax(1)
+            classes: Tensor = segmenter(slices).argmax(1)
         return classes
+
+
+def _whole_cases(target: DomainSlices) -> list[Tensor]:
+    """Slices of some whole cases, spread evenly over a case that has too many; none where cases are not told apart."""
+    count = min(MOST_WHOLE_CASES, len(target.slices_of_cases))
+    if count == 0:
+        return []
+    chosen = np.linspace(0, len(target.slices_of_cases) - 1, count).round().astype(int)
+    return [target.of_cases([case]).spread(MOST_WHOLE_SLICES // count).voxels for case in chosen.tolist()]
 
 
 class _Overlap:
