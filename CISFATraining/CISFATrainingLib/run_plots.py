@@ -59,7 +59,7 @@ def plots_of_run(curves: RunCurves) -> list[Plot]:
     organs = [name for name in curves.validation.values if name.startswith(_DICE)]
     groups = (
         Plot("losses", _("All losses"), _("loss"), _curves(curves.metrics, losses)),
-        Plot("validation", _("Dice and agreement"), _("0 to 1"), _curves(curves.validation, scores), False),
+        Plot("validation", _("Scores without target labels"), _("0 to 1"), _curves(curves.validation, scores), False),
         Plot("organs", _("Dice of each organ"), _("Dice"), _curves(curves.validation, organs, _DICE), False),
         *(Plot(f"loss {name}", name, _("loss"), _curves(curves.metrics, [name])) for name in losses),
         Plot("gradients", _("Gradient norms"), _("norm"), _curves(curves.metrics, gradients, _GRADIENT)),
