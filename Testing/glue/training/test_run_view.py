@@ -165,7 +165,14 @@ def test_curves_are_chosen_by_groups_and_one_by_one(tab: OpenTab, runs: Path) ->
     make_run(runs / "a")
     tab.section.refresh()
     assert plots(tab) == [
-        *("All losses", "Scores without target labels", "Dice of each organ", "generator adversary", "patch contrast", "dice"),
+        *(
+            "All losses",
+            "Scores without target labels",
+            "Dice of each organ",
+            "generator adversary",
+            "patch contrast",
+            "dice",
+        ),
         "Gradient norms",
     ]
     assert "patch contrast" in tab.ui.curveLabel.toolTip
