@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -111,7 +112,7 @@ def test_the_optimiser_of_the_segmenter_moves_the_student(tiny: Tiny) -> None:
 
 
 def test_it_learns_the_organs_of_the_source(tiny: Tiny) -> None:
-    method = make_method(tiny(*ALONE, "networks.segmenter_width=4", "supervision.learning_rate=0.003"))
+    method = make_method(tiny(*ALONE, "networks.segmenter_width=4", "supervision.learning_rate=0.01"))
     dice = [method.step(make_batch(), rng(step))["dice"].item() for step in range(40)]
     assert sum(dice[-5:]) < 0.7 * sum(dice[:5])
 
@@ -123,6 +124,17 @@ def test_the_target_has_no_say_without_teacher_and_translation(tiny: Tiny) -> No
         method.step(make_batch(target_brightness=brightness), rng())
         ends.append(copied(method.segmenter.parameters()))
     assert all(torch.equal(one, other) for one, other in zip(*ends, strict=True))
+
+
+@pytest.mark.parametrize("settings", [(), ALONE])
+def test_slices_that_somebody_drew_are_learned_from(tiny: Tiny, settings: tuple[str, ...]) -> None:
+    ends, batch = [], make_batch()
+    for few in (batch.target, 1 - batch.target):
+        method = make_method(tiny("few_labels.weight=1", *settings))
+        losses = method.step(replace(batch, few=few, few_labels=batch.labels), rng())
+        assert 0 < losses["few labels dice"] < 1
+        ends.append(copied(method.optimisers["segmenter"].param_groups[0]["params"]))
+    assert any(not torch.equal(one, other) for one, other in zip(*ends, strict=True))
 
 
 def test_labels_of_the_source_have_no_say_in_what_the_teacher_labels(tiny: Tiny) -> None:

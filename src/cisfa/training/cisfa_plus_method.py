@@ -91,23 +91,21 @@ class CisfaPlusMethod:
         if self.translation:
             losses, synthetic = self.translation.update_generator(batch, rng)
             source = self._some_translated(batch.source, synthetic.float(), rng)
-        looks = [with_random_looks(source, self.config.appearance, rng, share=self.processes.share)]
-        pseudo_labels, trusted = None, None
-        if self.teacher:
-            pseudo_labels, trusted = self._teach(self.teacher, batch)
-            looks.append(with_random_looks(batch.target, self.config.appearance, rng, share=self.processes.share))
-        with self.autocast():
-            logits = self.learner(torch.cat(looks)).float()
-        on_source, on_target = logits[: len(source)], logits[len(source) :]
+        taught = self._teach(self.teacher, batch) if self.teacher else None
+        on_source, on_target, on_few = self._segment_looks(source, batch, rng)
         losses["dice"] = dice_loss(on_source, batch.labels, over_all=self.processes.sum)
         loss = losses["dice"]
         if self.config.supervision.cross_entropy > 0:
             losses["cross-entropy"] = cross_entropy(on_source, batch.labels)
             loss = loss + self.config.supervision.cross_entropy * losses["cross-entropy"]
-        if pseudo_labels is not None and trusted is not None:
+        if taught:
+            pseudo_labels, trusted = taught
             losses["trusted"] = (trusted & (pseudo_labels > 0)).float().mean()
             losses["teacher"] = pseudo_label_loss(on_target, pseudo_labels, trusted, over_all=self.processes.sum)
             loss = loss + self._teacher_weight() * losses["teacher"]
+        if batch.few_labels is not None:
+            losses["few labels dice"] = dice_loss(on_few, batch.few_labels, over_all=self.processes.sum)
+            loss = loss + self.config.few_labels.weight * losses["few labels dice"]
         losses["gradient of segmenter"] = descend(loss, self.optimisers["segmenter"], self.processes)
         if self.teacher:
             self._follow(self.teacher)
@@ -126,6 +124,19 @@ class CisfaPlusMethod:
             on_synthetic, on_target = self.segmenter(synthetic).argmax(1), self.segmenter(batch.target).argmax(1)
         columns = {"source": batch.source[:, 0], "synthetic": synthetic[:, 0], "target": batch.target[:, 0]}
         return Preview(columns, {"source": batch.labels, "synthetic": on_synthetic, "target": on_target})
+
+    def _segment_looks(self, source: Tensor, batch: Batch, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """The student's logits of source, target and drawn slices with random looks, in one pass; empty for none."""
+        none = source[:0]
+        groups = [source, batch.target if self.teacher else none, none if batch.few is None else batch.few]
+        looks = [
+            with_random_looks(group, self.config.appearance, rng, share=self.processes.share) if len(group) else group
+            for group in groups
+        ]
+        with self.autocast():
+            logits = self.learner(torch.cat(looks)).float()
+        on_source, on_target, on_few = logits.split([len(group) for group in groups])
+        return on_source, on_target, on_few
 
     def _some_translated(self, source: Tensor, synthetic: Tensor, rng: torch.Generator) -> Tensor:
         """Each slice as it is or translated, by chance."""
