@@ -35,7 +35,7 @@ class Quality:
 
     Attributes:
         level: One of three.
-        score: The Dice with the truth to expect, from 0 to 1, as far as the job can tell.
+        score: What the Dice with the truth is probably not above, from 0 to 1; it may be below.
         reasons: What speaks against the organ, and what could not be looked at, a sentence each.
     """
 

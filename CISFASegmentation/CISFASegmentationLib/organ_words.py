@@ -12,6 +12,9 @@ _MEANINGS = {
     Level.AMBER: "Check: something speaks against this organ.",
     Level.RED: "Doubtful: this organ is probably wrong, in part or as a whole.",
 }
+_NOT_FOUND = (
+    "Not found: the model drew nothing of this organ. Look whether it is there; the volume and the model do not tell."
+)
 _CAUTION = (
     "An estimate from the volume and the model alone, without knowing the truth. It is no diagnosis, and does not"
     " replace looking at the organ."
@@ -22,6 +25,8 @@ def quality_word(organ: OrganResult) -> str:
     """An organ's quality in a word or two."""
     if organ.is_edited:
         return str(_("Edited"))
+    if _is_not_found(organ):
+        return str(_("Not found"))
     return str(_(_WORDS[organ.quality.level])) if organ.quality else str(_("Not estimated"))
 
 
@@ -61,9 +66,16 @@ def explanation_of(organ: OrganResult) -> list[str]:
     if organ.is_edited:
         return remarks_of(organ)
     if organ.quality is None:
-        missing = _("The quality was not estimated: the version of CISFA that made this result does not do so.")
+        missing = _(
+            "The quality was not estimated: memory ran out, or the version of CISFA that made this result does not do"
+            " so."
+        )
         return [missing, *remarks_of(organ)]
-    score = _("Score {score}: the overlap with the truth (Dice, from 0 to 1) to expect, as far as one can tell.")
+    if _is_not_found(organ):
+        return [_(_NOT_FOUND), *remarks_of(organ), caution()]
+    score = _(
+        "Score {score}: the overlap with the truth (Dice, from 0 to 1) is probably not above it, and may be below."
+    )
     score = score.format(score=f"{organ.quality.score:.2f}")
     return [_(_MEANINGS[organ.quality.level]), *remarks_of(organ), score, caution()]
 
@@ -74,9 +86,23 @@ def caution() -> str:
 
 
 def verdict_on(organs: Sequence[OrganResult]) -> str:
-    """A sentence about all organs of a result; empty when none is to be looked at for its quality."""
-    levels = [organ.quality.level for organ in organs if organ.quality and not organ.is_edited]
-    red, amber, total = levels.count(Level.RED), levels.count(Level.AMBER), len(organs)
+    """A sentence or two about all organs of a result; empty when none is to be looked at for its quality."""
+    judged = [organ for organ in organs if organ.quality and not organ.is_edited]
+    levels = [organ.quality.level for organ in judged if organ.quality and not _is_not_found(organ)]
+    doubts, lost = _doubts(levels.count(Level.RED), levels.count(Level.AMBER), len(organs)), len(judged) - len(levels)
+    if not lost:
+        return doubts
+    if doubts:
+        told = _("1 was not found.") if lost == 1 else _("{count} were not found.")
+    elif lost == 1:
+        told = _("1 of {total} organs was not found: look whether it is there.")
+    else:
+        told = _("{count} of {total} organs were not found: look whether they are there.")
+    return f"{doubts} {told.format(count=lost, total=len(organs))}".strip()
+
+
+def _doubts(red: int, amber: int, total: int) -> str:
+    """A sentence about the organs that were found and are doubtful; empty for none."""
     if red == 1:
         sentence = _("1 of {total} organs is doubtful: look at it before you use it.").format(total=total)
     elif red:
@@ -88,7 +114,7 @@ def verdict_on(organs: Sequence[OrganResult]) -> str:
         return str(_("Check {count} of {total} organs before you use them.").format(count=amber, total=total))
     else:
         return ""
-    return sentence + (" " + _("Check {count} more.").format(count=amber) if amber else "")
+    return str(sentence) + (" " + _("Check {count} more.").format(count=amber) if amber else "")
 
 
 def names_of_doubtful(organs: Sequence[OrganResult], *, with_reasons: bool = True) -> list[str]:
@@ -107,6 +133,11 @@ def _why(organ: OrganResult, leave_out: Sequence[str], *, with_reasons: bool) ->
         return ", ".join(remarks_of(organ))
     word, reasons = quality_word(organ).lower(), [remark.rstrip(".") for remark in remarks_of(organ, leave_out)]
     return f"{word}: {'; '.join(reasons)}" if with_reasons and reasons else word
+
+
+def _is_not_found(organ: OrganResult) -> bool:
+    """True where the job judged that there is nothing, which is another thing than to judge what is there."""
+    return organ.quality is not None and organ.components == 0 and not organ.is_edited
 
 
 def _as_sentence(text: str) -> str:

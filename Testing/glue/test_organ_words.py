@@ -14,6 +14,7 @@ from CISFASegmentationLib.organ_words import (
 )
 
 PIECES = "In 3 pieces; the largest holds 61 %."
+NOTHING = "Nothing was found: the spleen was missed, lies outside of the volume, or is not there."
 
 
 def organ(level: Level | None, *reasons: str, name: str = "spleen", **changes: object) -> OrganResult:
@@ -42,6 +43,25 @@ def test_the_verdict_counts_no_organ_that_was_edited_or_not_estimated() -> None:
     assert verdict_on([organ(Level.RED, is_edited=True), organ(None, components=3)]) == ""
 
 
+@pytest.mark.parametrize(
+    ("levels", "lost", "sentence"),
+    [
+        ([], 1, "1 of 5 organs was not found: look whether it is there."),
+        ([], 2, "2 of 5 organs were not found: look whether they are there."),
+        ([Level.RED], 1, "1 of 5 organs is doubtful: look at it before you use it. 1 was not found."),
+        ([Level.AMBER], 3, "Check 1 of 5 organs before you use it. 3 were not found."),
+        (
+            [Level.RED, Level.RED, Level.AMBER],
+            2,
+            "2 of 5 organs are doubtful: look at them before you use them. Check 1 more. 2 were not found.",
+        ),
+    ],
+)
+def test_the_verdict_counts_what_was_not_found_apart(levels: list[Level], lost: int, sentence: str) -> None:
+    organs = [*map(organ, levels), *[organ(Level.RED, NOTHING, components=0)] * lost]
+    assert verdict_on([*organs, *[organ(Level.GREEN)] * (5 - len(organs))]) == sentence
+
+
 def test_each_quality_has_a_word_of_its_own() -> None:
     organs = [*map(organ, (*Level, None)), organ(Level.RED, is_edited=True)]
     assert [quality_word(each) for each in organs] == ["Plausible", "Check", "Doubtful", "Not estimated", "Edited"]
@@ -53,7 +73,23 @@ def test_the_explanation_gives_meaning_reasons_and_score_and_warns(level: Level)
     assert lines[0].startswith(quality_word(organ(level)))
     assert lines[1] == PIECES
     assert lines[2].startswith("Score 0.41: ")
+    assert "probably not above" in lines[2]
     assert "no diagnosis" in lines[-1]
+
+
+def test_of_an_organ_that_was_not_found_it_says_so_and_gives_no_score() -> None:
+    lost = organ(Level.RED, NOTHING, components=0)
+    lines = explanation_of(lost)
+    assert quality_word(lost) == "Not found"
+    assert lines[0].startswith("Not found: ")
+    assert lines[1] == NOTHING
+    assert "no diagnosis" in lines[-1]
+    assert len(lines) == 3
+    for word in ("probably wrong", "Doubtful", "Score"):
+        assert not any(word in line for line in lines)
+    assert names_of_doubtful([lost], with_reasons=False) == ["spleen (not found)"]
+    assert quality_word(organ(Level.RED, NOTHING, components=0, is_edited=True)) == "Edited"
+    assert quality_word(organ(None, components=0)) == "Not estimated"
 
 
 def test_without_an_estimate_the_explanation_says_so() -> None:

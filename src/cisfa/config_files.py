@@ -106,6 +106,19 @@ def to_json_values(config: Any) -> dict[str, Any]:
     return values
 
 
+def flat_values(values: Mapping[str, Any], *, at: str = "") -> dict[str, Any]:
+    """JSON values by dotted name, "optimiser.batch_size".
+
+    Args:
+        values: As of :func:`to_json_values`.
+        at: What stands before each name.
+    """
+    leaves: dict[str, Any] = {}
+    for name, value in values.items():
+        leaves |= flat_values(value, at=f"{at}{name}.") if isinstance(value, dict) else {f"{at}{name}": value}
+    return leaves
+
+
 def from_json_values(kind: type[Config], values: Mapping[str, Any], *, at: str = "") -> Config:
     """Build a config dataclass from JSON values; missing fields take their defaults.
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from cisfa.cases.check_report import CheckReport, read_check_report
 from cisfa.cases.discovery import discover
 from cisfa.cases.organ_mapping import match_organs
 from cisfa.cli import check, main
+from cisfa.data_sets.record import Record, write_record
 from cisfa.errors import CisfaError, ConfigError
 from cisfa.events import Event, Failed, Finished, Notice, Progress, from_json_line, ignore
 from cisfa.imaging.geometry import Geometry
@@ -132,6 +134,19 @@ def test_a_list_and_folders_are_not_mixed(of_both: bool, drawn: Path, tmp_path: 
     check.add_arguments(parser)
     with pytest.raises(CisfaError, match="either --source with --target, or --cases"):
         check.run(parser.parse_args([*named, f"--report={tmp_path / 'report.json'}"]), ignore)
+
+
+def test_a_target_that_was_cut_by_its_labels_is_warned_of(drawn: Path, tmp_path: Path) -> None:
+    for part in ("ct", "mr"):
+        shutil.copytree(drawn / part, tmp_path / part)
+        record = Record({"around_organs_mm": 30.0, "all_organs": False}, {"liver": 1}, "none")
+        write_record(record, tmp_path / part)
+    folders = [f"--source={tmp_path / 'ct'}", f"--target={tmp_path / 'mr'}", f"--report={tmp_path / 'report.json'}"]
+    assert main.main(["check", *folders, "--facts-only"]) == main.DONE
+    (warning,) = (one for one in read_check_report(tmp_path / "report.json").findings if "prepared" in one.message)
+    assert (warning.severity, warning.domain) == ("warning", "target")
+    assert f"{tmp_path / 'mr'} was prepared by what its label maps show" in warning.message
+    assert "--around-organs" in warning.message
 
 
 def test_progress_counts_the_cases(cases: Path) -> None:

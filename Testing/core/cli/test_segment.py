@@ -3,7 +3,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import nibabel
@@ -16,11 +16,13 @@ from torch import Tensor, nn
 from cisfa.bundle.bundle_folder import open_bundle
 from cisfa.cli.main import main
 from cisfa.cli.segment_plan import plan_outputs
-from cisfa.errors import Cancelled, VolumeFileError
+from cisfa.errors import Cancelled, DeviceError, VolumeFileError
 from cisfa.events import Failed, Finished, Notice, Progress, from_json_line
 from cisfa.imaging.geometry import Geometry
 from cisfa.imaging.volume import Volume
 from cisfa.imaging.volume_files import read_label_map, read_volume, write_volume
+from cisfa.inference import quality
+from cisfa.inference.evidence import Evidence
 
 MakeGeometry = Callable[..., Geometry]
 MakeBundle = Callable[..., Path]
@@ -367,10 +369,10 @@ def test_quality_is_estimated_with_a_report_and_left_out_when_told_to(
     assert code == DONE
     stages = [event.stage for event in events_of(out) if isinstance(event, Progress)]
     assert list(dict.fromkeys(stages)) == ["loading the model", "segmenting", "measuring", "judging"]
-    for quality in qualities_of(report).values():
-        assert quality["level"] in ("green", "amber", "red")
-        assert 0 <= quality["score"] <= 1
-        assert all(reason.endswith(".") for reason in quality["reasons"])
+    for found in qualities_of(report).values():
+        assert found["level"] in ("green", "amber", "red")
+        assert 0 <= found["score"] <= 1
+        assert all(reason.endswith(".") for reason in found["reasons"])
     labels = (tmp_path / "labels.nrrd").read_bytes()
     code, out, _ = cisfa("segment", *words, "--no-quality")
     assert code == DONE
@@ -417,6 +419,75 @@ def test_judging_can_be_cancelled_and_leaves_nothing(
     words = (make_volume("v.nrrd"), "--bundle", make_bundle(), "--output", tmp_path / "out" / "labels.nrrd")
     assert cisfa("segment", *words, "--report", tmp_path / "out" / "report.json")[0] == CANCELLED
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "shortage",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: not enough memory"),
+        torch.OutOfMemoryError("CUDA out of memory."),
+        DeviceError("Memory ran out on the CPU with a single slice. Close other programs and try again."),
+    ],
+)
+def test_memory_that_runs_out_while_judging_costs_the_quality_alone(
+    cisfa: Cisfa,
+    sees_bright_places: None,
+    make_bundle: MakeBundle,
+    make_volume: MakeVolume,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shortage: Exception,
+) -> None:
+    judge_all, left = quality.judge_all, [shortage]  # for the first volume alone
+
+    def crowded(evidence: Sequence[Evidence]) -> tuple[quality.OrganQuality, ...]:
+        if left:
+            raise left.pop()
+        return judge_all(evidence)
+
+    monkeypatch.setattr(quality, "judge_all", crowded)
+    output, volumes = tmp_path / "out", [make_volume("a.nrrd"), make_volume("b.nrrd")]
+    code, out, _ = cisfa(
+        "segment", *volumes, "--bundle", make_bundle(), "--output", output, "--report", output, "--events"
+    )
+    assert code == DONE
+    notices = [event.message for event in events_of(out) if isinstance(event, Notice)]
+    assert [notice.startswith(f"{volumes[0]}: The quality of the organs was not estimated") for notice in notices] == [
+        True
+    ]
+    labels, reports = sorted(output.rglob("*.nrrd")), sorted(output.rglob("*.json"))
+    assert read_label_map(labels[0]).voxels.any()
+    np.testing.assert_array_equal(read_label_map(labels[0]).voxels, read_label_map(labels[1]).voxels)
+    assert set(qualities_of(reports[0]).values()) == {None}
+    assert None not in qualities_of(reports[1]).values()
+
+
+def test_a_mistake_of_ours_while_judging_is_not_taken_for_a_lack_of_memory(
+    sees_bright_places: None,
+    make_bundle: MakeBundle,
+    make_volume: MakeVolume,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(evidence: Sequence[Evidence]) -> tuple[quality.OrganQuality, ...]:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(quality, "judge_all", broken)
+    words = ("segment", make_volume("v.nrrd"), "--bundle", make_bundle(), "--output", tmp_path / "l.nrrd", "--quality")
+    assert main([str(word) for word in words]) not in (DONE, USER_CAN_MEND, CANCELLED)
+
+
+def test_in_a_region_of_interest_nothing_is_compared_with_whole_volumes(
+    cisfa: Cisfa, sees_bright_places: None, make_bundle: MakeBundle, make_volume: MakeVolume, tmp_path: Path
+) -> None:
+    volume, report = make_volume("v.nrrd"), tmp_path / "report.json"
+    words = (volume, "--bundle", make_bundle(), "--output", tmp_path / "l.nrrd", "--report", report, "--overwrite")
+    points = read_volume(volume).geometry.to_lps([(1, 12, 10), (2, 25, 25)])
+    bounds = ",".join(f"{low:.2f},{high:.2f}" for low, high in zip(points.min(0), points.max(0), strict=True))
+    for roi, expected in (((), "not in the bundle"), ((f"--roi={bounds}",), "in a region of interest")):
+        assert cisfa("segment", *words, *roi)[0] == DONE
+        assert expected in qualities_of(report)["liver"]["reasons"][-1]
 
 
 def test_a_report_betrays_no_name(

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from cisfa.cli import main, train
+from cisfa.data_sets.record import Record, write_record
 from cisfa.errors import CaseError, CisfaError, ConfigError, RunError
 from cisfa.events import Event, Failed, Finished, Metric, Notice, Progress, from_json_line
 from cisfa.imaging.geometry import Geometry
@@ -86,7 +87,7 @@ def test_training_says_what_it_reads_does_and_leaves(study: Path) -> None:
         "source: 2 cases, 8 slices, read as CT.",
         "target: 2 cases, 8 slices, read as MR.",
         "No source case is held out: with 2 source cases none can be spared (from 4 on one is). So validation measures"
-        " agreement alone, no Dice.",
+        " no Dice.",
     ]
     stages = dict.fromkeys(event.stage for event in events if isinstance(event, Progress))
     assert list(stages) == ["reading source cases", "reading target cases", "training"]
@@ -185,6 +186,13 @@ def test_dataset_json_names_the_organs_and_the_user_hears_of_it(study: Path) -> 
     data = RunFolder(study / "run").read_data()
     assert data is not None
     assert [(organ.label, organ.name) for organ in data.organs] == [(1, "spleen"), (3, "liver")]
+
+
+def test_a_target_that_was_chosen_by_its_labels_is_warned_of(study: Path) -> None:
+    for part in ("CT Fälle", "MR"):
+        write_record(Record({"all_organs": True}, {"liver": 1}, "none"), study / part)
+    (warning,) = (notice for notice in notices(run(study, *SETTINGS)) if "--all-organs" in notice)
+    assert str(study / "MR") in warning
 
 
 def test_no_label_of_the_target_is_ever_opened(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:

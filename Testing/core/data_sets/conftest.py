@@ -48,10 +48,11 @@ class Patient:
     geometry: Geometry
     organs: Mapping[str, Block]
     seed: int = 0
+    lowest: int = 80
 
     @property
     def volume(self) -> Volume:
-        voxels = np.random.default_rng(self.seed).integers(80, 130, self.geometry.shape).astype(np.int16)
+        voxels = np.random.default_rng(self.seed).integers(self.lowest, 130, self.geometry.shape).astype(np.int16)
         return Volume(voxels, self.geometry)
 
     def labels(self, values: Mapping[str, int]) -> LabelMap:

@@ -1,8 +1,10 @@
-"""AMOS as its dataset.json lists it: CT below 500, MR above, validation cases labelled, test cases not."""
+"""AMOS as its dataset.json lists it: CT up to 500, MR above, validation cases labelled, test cases not."""
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,10 +33,15 @@ def amos(raw: Path, abdomen: Callable) -> Path:
     home = raw / "amos22"
     for number, part in ((1, "Tr"), (507, "Tr"), (8, "Va"), (540, "Va")):
         name = f"amos_{number:04}.nii.gz"
-        abdomen(number).write(home / f"images{part}" / name, home / f"labels{part}" / name, VALUES)
+        patient(number, abdomen).write(home / f"images{part}" / name, home / f"labels{part}" / name, VALUES)
     abdomen(600).write(home / "imagesTs" / "amos_0600.nii.gz")
     write_list(home, {})
     return home
+
+
+def patient(number: int, abdomen: Callable) -> Any:
+    """With air and fat where its number is a CT's."""
+    return replace(abdomen(number), lowest=-200 if number <= 500 else 80)
 
 
 def write_list(home: Path, changes: dict[str, object]) -> None:
@@ -60,6 +67,25 @@ def test_the_modality_decides_which_numbers_are_kept(
     label_map = read_label_map(tmp_path / "out" / "labels" / "amos_0540.nii.gz")
     ours = {"liver": 1, "right kidney": 2, "left kidney": 3, "spleen": 4}
     np.testing.assert_array_equal(label_map.voxels, abdomen(540).labels(ours).voxels)
+
+
+def test_number_500_is_the_last_ct(amos: Path, abdomen: Callable, prepared: Callable) -> None:
+    patient(500, abdomen).write(amos / "imagesTr" / "amos_0500.nii.gz", amos / "labelsTr" / "amos_0500.nii.gz", VALUES)
+    write_list(amos, {"training": [{"image": f"./imagesTr/amos_{number:04}.nii.gz"} for number in (1, 500, 507)]})
+    assert list(prepared("amos", modality="ct").kept) == ["amos_0001", "amos_0008", "amos_0500"]
+
+
+def test_a_volume_that_contradicts_its_number_is_left_out(
+    amos: Path, abdomen: Callable, prepared: Callable, reasons: Callable
+) -> None:
+    labels = amos / "labelsTr"
+    patient(1, abdomen).write(amos / "imagesTr" / "amos_0507.nii.gz", labels / "amos_0507.nii.gz", VALUES)
+    patient(507, abdomen).write(amos / "imagesTr" / "amos_0001.nii.gz", labels / "amos_0001.nii.gz", VALUES)
+    record = prepared("amos", modality="mr")
+    assert reasons(record)["amos_0507"] == "it looks like CT"
+    assert "amos_0507.nii.gz has intensities below -50" in record.left_out["amos_0507"].detail
+    assert list(record.kept) == ["amos_0540"]
+    assert reasons(prepared("amos", out="ct", modality="ct"))["amos_0001"] == "it looks like MR"
 
 
 def test_both_modalities_are_no_one_domain(amos: Path, prepared: Callable) -> None:

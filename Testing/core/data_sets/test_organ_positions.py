@@ -8,6 +8,7 @@ import pytest
 
 from cisfa.data_sets.found_set import LeftOutError
 from cisfa.data_sets.organ_positions import require_plausible_positions
+from cisfa.imaging.geometry import Geometry
 from cisfa.imaging.volume import LabelMap
 
 NAMES = {1: "liver", 2: "right kidney", 3: "left kidney", 4: "spleen"}
@@ -33,6 +34,37 @@ def test_the_order_and_direction_of_axes_make_no_difference(order: tuple[int, in
 def test_a_place_that_mirrors_the_patient_is_refused(axis: int, said: str, abdomen: Callable) -> None:
     with pytest.raises(LeftOutError, match=said):
         require_plausible_positions(abdomen().flipped(axis).labels(VALUES), NAMES)
+
+
+@pytest.mark.parametrize("is_upside_down", [False, True])
+def test_what_a_cut_leaves_of_a_liver_may_lie_behind_the_kidneys(is_upside_down: bool, abdomen: Callable) -> None:
+    labels = abdomen().labels(VALUES)
+    voxels, grid = labels.voxels, labels.geometry
+    # the tip that reaches down beside and behind the kidney
+    voxels[1:4, 19:22, 3:6] = VALUES["liver"]
+    assert require_plausible_positions(labels, NAMES) == ()
+    below = Geometry((4, *grid.shape[1:]), grid.index_to_lps)
+    cut = LabelMap(voxels[:4], below)
+    if is_upside_down:
+        cut = LabelMap(np.flip(cut.voxels, 0), below.flipped(0))
+    remarks = require_plausible_positions(cut, NAMES)
+    in_front = [remark for remark in remarks if "lie in front of" in remark.detail]
+    assert [remark.what for remark in in_front] == ["organs lie unusually"] * 2
+    assert "the volume ends in the liver and the right kidney, which can cause that" in in_front[0].detail
+    # the same organs, all of them within the volume
+    whole = np.zeros(grid.shape, np.uint16)
+    whole[1:4] = voxels[1:4]
+    with pytest.raises(LeftOutError, match=r"liver should lie in front of .* its header says of its place is wrong"):
+        require_plausible_positions(LabelMap(whole, grid), NAMES)
+
+
+def test_left_and_right_stay_certain_where_organs_are_cut_off(abdomen: Callable) -> None:
+    patient = abdomen().flipped(2)
+    below = Geometry((4, *patient.geometry.shape[1:]), patient.geometry.index_to_lps)
+    cut = LabelMap(patient.labels(VALUES).voxels[:4], below)
+    with pytest.raises(LeftOutError, match=r"may be wrong, or its label map, or only a part of the right kidney") as it:
+        require_plausible_positions(cut, NAMES)
+    assert "of its place is wrong" not in str(it.value)
 
 
 def test_kidneys_whose_labels_are_exchanged_are_refused(abdomen: Callable) -> None:

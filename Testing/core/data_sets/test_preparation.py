@@ -12,6 +12,7 @@ from cisfa.cases.discovery import discover
 from cisfa.data_sets.choices import SEQUENCES, TITLES
 from cisfa.data_sets.known_sets import KNOWN_SETS
 from cisfa.data_sets.preparation import Request, prepare
+from cisfa.data_sets.record import chosen_by_labels
 from cisfa.errors import Cancelled, CaseError, ConfigError
 from cisfa.events import Event, Progress
 
@@ -101,6 +102,48 @@ def test_a_case_that_was_mended_is_taken_in_when_going_on(btcv: Path, prepared: 
     record = prepared("btcv", resume=True)
     assert "btcv_0002" in record.kept
     assert "btcv_0002" not in record.left_out
+
+
+def test_a_case_that_is_labelled_later_is_not_in_both_places(
+    btcv: Path, tmp_path: Path, prepared: Callable, abdomen: Callable
+) -> None:
+    def names() -> list[str]:
+        return sorted(path.relative_to(out).as_posix() for path in out.rglob("btcv_0004*"))
+
+    out, label = tmp_path / "out", btcv / "label/label0004.nii.gz"
+    prepared("btcv", with_unlabelled=True)
+    assert names() == ["unlabelled/images/btcv_0004.nii.gz"]
+    abdomen(4).write(btcv / "img/img0004.nii.gz", label, VALUES)
+    assert prepared("btcv", with_unlabelled=True, resume=True).kept["btcv_0004"].has_labels
+    assert names() == ["images/btcv_0004.nii.gz", "labels/btcv_0004.nii.gz"]
+    label.unlink()
+    assert not prepared("btcv", with_unlabelled=True, resume=True).kept["btcv_0004"].has_labels
+    assert names() == ["unlabelled/images/btcv_0004.nii.gz"]
+    label.write_bytes(b"damaged")
+    assert "btcv_0004" in prepared("btcv", with_unlabelled=True, resume=True).left_out
+    assert names() == []
+
+
+def test_a_target_that_was_cut_or_chosen_by_its_labels_is_warned_of(
+    btcv: Path, tmp_path: Path, prepared: Callable
+) -> None:
+    def warnings(folder: Path) -> list[str]:
+        return chosen_by_labels(sorted(folder.glob("images/*")))
+
+    out = tmp_path / "out"
+    prepared("btcv", with_unlabelled=True, all_organs=True, around_organs_mm=0.0)
+    (warning,) = warnings(out)
+    assert str(out) in warning
+    assert "--around-organs" in warning
+    assert "--all-organs" in warning
+    assert warnings(out / "unlabelled") == []
+    prepared("btcv", out="chosen", all_organs=True)
+    (warning,) = warnings(tmp_path / "chosen")
+    assert "--around-organs" not in warning
+    prepared("btcv", out="whole")
+    assert warnings(tmp_path / "whole") == []
+    (tmp_path / "whole" / "prepared.json").write_text("another program's", encoding="utf-8")
+    assert warnings(tmp_path / "whole") == []
 
 
 def test_going_on_with_other_options_is_refused(btcv: Path, prepared: Callable) -> None:

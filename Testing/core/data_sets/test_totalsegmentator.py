@@ -18,8 +18,13 @@ OURS = {"liver": 1, "right kidney": 2, "left kidney": 3, "spleen": 4}
 def write_case(raw: Path, abdomen: Callable) -> Callable:
     """Write a case's folder; masks are changed by name, and left out where the change is None."""
 
-    def write(name: str, changes: Mapping[str, object] | None = None, volume: str = "ct.nii.gz") -> None:
-        patient = abdomen(int(name[1:]))
+    def write(
+        name: str,
+        changes: Mapping[str, object] | None = None,
+        volume: str = "ct.nii.gz",
+        flipped_axis: int | None = None,
+    ) -> None:
+        patient = abdomen(int(name[1:])) if flipped_axis is None else abdomen(int(name[1:])).flipped(flipped_axis)
         patient.write(raw / name / volume)
         for organ, file in FILES.items():
             mask = patient.labels({organ: 1}).voxels.astype(np.uint8)
@@ -95,6 +100,22 @@ def test_a_lost_mask_is_not_taken_for_an_organ_that_is_not_there(
         "totalsegmentator_s0002": "a mask file is missing",
         "totalsegmentator_s0003": "the label map holds unknown values",
     }
+
+
+def test_organs_that_nobody_asked_for_tell_left_from_right(
+    write_case: Callable, tmp_path: Path, abdomen: Callable, prepared: Callable, reasons: Callable
+) -> None:
+    write_case("s0001")
+    write_case("s0002", flipped_axis=2)
+    write_case("s0003", dict.fromkeys(("liver", "right kidney", "left kidney")))
+    write_case("s0004", {"liver": lambda mask: mask * 7, "right kidney": lambda mask: mask * 7})
+    record = prepared("totalsegmentator", organs=("spleen",))
+    assert reasons(record) == {"totalsegmentator_s0002": "the organs lie mirrored or turned"}
+    assert record.kept["totalsegmentator_s0001"].remarks == ()
+    for name in ("totalsegmentator_s0003", "totalsegmentator_s0004"):
+        assert [one.what for one in record.kept[name].remarks] == ["left and right could not be checked"]
+    label_map = read_label_map(tmp_path / "out" / "labels" / "totalsegmentator_s0001.nii.gz")
+    np.testing.assert_array_equal(label_map.voxels, abdomen(1).labels({"spleen": 1}).voxels)
 
 
 def test_the_table_chooses_cases(raw: Path, write_case: Callable, prepared: Callable, reasons: Callable) -> None:

@@ -3,7 +3,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from cisfa.inference.agreement import CHANGES, measure_agreement
+from cisfa.inference import agreement as module
+from cisfa.inference.agreement import CHANGES, measure_agreement, slices_at_once
 
 Take = Callable[[int, np.ndarray], None]
 
@@ -12,9 +13,10 @@ class Runner:
     """Finds class 1 where it is bright, in batches of three; adds what a test wants to be wrong."""
 
     def __init__(self, spoil: Callable[[np.ndarray], np.ndarray] = lambda bright: bright) -> None:
-        self.spoil, self.seen = spoil, 0
+        self.spoil, self.seen, self.most_at_once = spoil, 0, 0
 
     def run(self, slices: np.ndarray, take: Take) -> None:
+        self.most_at_once = max(self.most_at_once, len(slices))
         for first in range(0, len(slices), 3):
             batch = slices[first : first + 3]
             self.seen += len(batch)
@@ -67,6 +69,30 @@ def test_the_progress_rises_to_one() -> None:
     assert heard == sorted(heard)
     assert heard[-1] == 1
     assert len(heard) > 8
+
+
+def test_a_budget_of_bytes_says_how_many_slices_lie_in_memory_together() -> None:
+    assert slices_at_once(96 * 96, 5) > 100
+    assert slices_at_once(512 * 512, 105) == 1
+    assert slices_at_once(4096 * 4096, 300) == 1
+    for pixels, classes in ((256 * 256, 5), (512 * 512, 14)):
+        # in float32: probabilities, the same moved back, and the slices themselves, changed and not
+        assert 64 * 2**20 < slices_at_once(pixels, classes) * pixels * 4 * (2 * classes + 2) <= 256 * 2**20
+
+
+def test_the_budget_changes_how_much_is_held_and_not_what_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured_with(most_bytes: int) -> tuple[np.ndarray, Runner, list[float]]:
+        monkeypatch.setattr(module, "_MOST_BYTES", most_bytes)
+        runner, heard = Runner(), list[float]()
+        return agreement(runner, heard.append), runner, heard
+
+    roomy, together, _ = measured_with(2**30)
+    tight, apart, heard = measured_with(5 * 50 * 60 * 4 * 14)
+    np.testing.assert_array_equal(tight, roomy)
+    assert (together.most_at_once, apart.most_at_once) == (32, 5)
+    assert together.seen == apart.seen == 32
+    assert heard == sorted(heard)
+    assert heard[-1] == 1
 
 
 def test_a_volume_without_organs_needs_no_second_look() -> None:

@@ -155,6 +155,30 @@ def test_without_a_reference_the_rest_is_judged_and_it_says_what_was_not() -> No
     assert partly == "Not measured against training: its sizes are not in the bundle."
 
 
+def at_the_edge(volume_ml: float) -> Evidence:
+    return evidence(measured=measured(volume_ml=volume_ml, touches_edge=True))
+
+
+@pytest.mark.parametrize("volume_ml", [1.0, 45.0, 89.0, 200.0])
+def test_an_organ_that_the_volumes_edge_cuts_off_is_never_too_small(volume_ml: float) -> None:
+    assert judge(at_the_edge(volume_ml)) == judge(evidence())
+    assert at_the_edge(volume_ml).times_outside == 1
+
+
+def test_an_organ_that_the_volumes_edge_cuts_off_can_be_too_large() -> None:
+    assert judge(at_the_edge(1250.0)) == judge(of_volume(1250.0))
+    assert judge(at_the_edge(1250.0)).level == "red"
+
+
+@pytest.mark.parametrize(("cases", "level"), [(1, "green"), (4, "green"), (5, "red")])
+def test_nothing_is_judged_by_the_volumes_of_a_few_cases(cases: int, level: str) -> None:
+    quality = judge(evidence(measured=measured(volume_ml=9000.0), volumes=replace(USUAL, cases=cases)))
+    assert quality.level == level
+    few = "Not measured against training: the bundle's sizes of this organ are those of too few cases."
+    assert (few in quality.reasons) is (cases < 5)
+    assert any("most in training" in reason for reason in quality.reasons) is (cases >= 5)
+
+
 def test_a_single_slice_has_no_neighbours_to_be_judged_by() -> None:
     assert judge(with_continuity(None)) == judge(evidence())
 
@@ -188,6 +212,21 @@ def test_evidence_puts_together_what_belongs_to_one_organ() -> None:
 def test_without_a_reference_nothing_is_compared_with_it() -> None:
     (found,) = gather_evidence([measured()], signs(OrganSigns(agreement=1.0, confidence=SURE)), {}, None)
     assert (found.volumes, found.intensity_distance, found.times_outside) == (None, None, None)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_region_of_interest_is_not_compared_with_whole_volumes(is_known: bool) -> None:
+    unlike = Signs(organs=(OrganSigns(agreement=0.97, confidence=SURE),), intensity_quantiles=(5.0,) * 9)
+    reference = TrainingReference(volumes_ml={"spleen": USUAL}, intensity=profile()) if is_known else None
+    tiny, shapes = [measured(volume_ml=3.0)], {"spleen": OrganShape(continuity=0.9)}
+    (quality,) = judge_all(gather_evidence(tiny, unlike, shapes, reference, in_roi=True))
+    assert quality.level == "green"
+    assert quality.reasons == (
+        "Not measured against training: in a region of interest, sizes and intensities cannot be compared.",
+    )
+    (whole,) = judge_all(gather_evidence(tiny, unlike, shapes, reference))
+    assert whole.level == ("red" if is_known else "green")
+    assert whole.reasons != quality.reasons
 
 
 @pytest.mark.parametrize(

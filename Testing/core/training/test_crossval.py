@@ -122,8 +122,8 @@ def test_the_mean_dice_of_each_fold_is_written(study: Path) -> None:
 
 def test_every_training_leaves_its_result(study: Path) -> None:
     results = [read_result(path) for path in sorted((study / "study").glob("fold-*/*/result.json"))]
-    parts = [(result.fold, result.row, result.steps) for result in results]
-    assert parts == [(fold, row, 2) for fold in (1, 2) for row in ("source-only", "supervised")]
+    parts = [(result.fold, result.row, result.steps, result.chosen_step) for result in results]
+    assert parts == [(fold, row, 2, 2) for fold in (1, 2) for row in ("source-only", "supervised")]
     assert all(result.minutes and result.hardware for result in results)
     assert [result.config for result in results] == [
         read_run_config(path.parent) for path in sorted((study / "study").glob("fold-*/*/run/config.json"))

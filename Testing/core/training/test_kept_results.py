@@ -1,5 +1,6 @@
 """Results of a study's parts, which outlive the runs and predictions that they were made of."""
 
+import csv
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from cisfa.imaging.volume import LabelMap
 from cisfa.imaging.volume_files import read_label_map, write_label_map
 from cisfa.training import crossval, study_scores
 from cisfa.training.crossval import cross_validate
-from cisfa.training.part_result import digest_of_labels, read_result, write_result
+from cisfa.training.part_result import digests_of_labels, read_result, write_result
 from cisfa.training.study import Choice, Part
 from laid_studies import lay, lay_all, study_of, summary_in, words, write_domains
 
@@ -193,6 +194,48 @@ def test_changed_labels_are_scored_anew_from_the_predictions(data: Path, tmp_pat
     assert (after["minutes"], after["hardware"]) == (before["minutes"], before["hardware"])
 
 
+def test_another_grid_of_the_same_voxels_is_scored_anew(data: Path, tmp_path: Path, done: Path) -> None:
+    before = summary_in(done / "report")["rows"][2]["assd_mm"]["liver"]["mean"]
+    spread = Geometry.from_axes((4, 20, 26), spacing_mm=(6.0, 4.0, 1.5))
+    for path in (*(data / "mr" / "labels").iterdir(), *done.rglob("predictions/*.nii.gz")):
+        write_label_map(LabelMap(read_label_map(path).voxels, spread), path)
+    assert main(words(data, tmp_path, "--report-only")) == 0
+    assert summary_in(done / "report")["rows"][2]["assd_mm"]["liver"]["mean"] > 1.2 * before
+
+
+def test_results_of_before_the_grid_counted_still_count(data: Path, tmp_path: Path, done: Path) -> None:
+    tables = {name: (done / "report" / name).read_bytes() for name in TABLES}
+    for path in done.rglob("result.json"):
+        text = path.read_text(encoding="utf-8")
+        for labels in (data / "mr" / "labels").iterdir():
+            with_grid, without = digests_of_labels(read_label_map(labels))
+            text = text.replace(with_grid, without)
+        assert text != path.read_text(encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
+    clear_away_what_is_heavy(done)
+    results = results_in(done)
+    assert main(words(data, tmp_path, "--report-only")) == 0
+    assert {name: (done / "report" / name).read_bytes() for name in TABLES} == tables
+    assert results_in(done) == results
+    redraw(data / "mr" / "labels" / "mr_1.nii.gz")
+    assert main(words(data, tmp_path, "--report-only")) == 2
+
+
+def test_which_weights_were_scored_stays_known_and_stands_in_the_table(data: Path, tmp_path: Path, done: Path) -> None:
+    path = done / "fold-1" / "cisfa" / "seed-0" / "result.json"
+    text = path.read_text(encoding="utf-8")
+    assert "chosen_step" not in text  # of weights of which nothing is known nothing is said
+    path.write_text(text.replace('"steps": null', '"steps": 5,\n"chosen_step": 4'), encoding="utf-8")
+    assert read_result(path).chosen_step == 4
+    for labels in (data / "mr" / "labels").iterdir():
+        redraw(labels)
+    assert main(words(data, tmp_path, "--report-only")) == 0
+    assert (read_result(path).steps, read_result(path).chosen_step) == (5, 4)
+    with (done / "report" / "trainings.csv").open(encoding="utf-8", newline="") as file:
+        steps = {(line["row"], line["fold"], line["chosen_step"]) for line in csv.DictReader(file)}
+    assert {("CISFA", "1", "4"), ("CISFA", "2", ""), ("floor", "1", "")} <= steps
+
+
 def test_changed_labels_without_predictions_are_refused_before_anything_is_trained(
     data: Path, tmp_path: Path, done: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,14 +384,18 @@ def test_a_training_that_diverges_leaves_no_result(data: Path, tmp_path: Path, m
     assert {Path(name).parts[1] for name in results_in(tmp_path / "study")} == {"cisfa", "floor"}
 
 
-def test_the_digest_of_labels_sees_voxels_and_shape_and_not_how_they_are_stored() -> None:
-    def label_map(voxels: Any, dtype: Any = np.uint8) -> LabelMap:
+def test_the_digest_of_labels_sees_voxels_shape_and_spacing_and_not_how_they_are_stored() -> None:
+    def digest_of(voxels: Any, dtype: Any = np.uint8, spacing_mm: tuple[float, ...] = (5.0, 0.9375, 1.2)) -> str:
         array = np.asarray(voxels, dtype=dtype)
-        return LabelMap(array, Geometry.from_axes(array.shape, spacing_mm=(5.0, 1.5, 1.2)))
+        return digests_of_labels(LabelMap(array, Geometry.from_axes(array.shape, spacing_mm=spacing_mm)))[0]
 
     voxels = np.arange(24).reshape(2, 3, 4)
-    digest = digest_of_labels(label_map(voxels))
-    assert digest_of_labels(label_map(voxels, np.uint16)) == digest
-    assert digest_of_labels(label_map(np.asfortranarray(voxels))) == digest
-    assert digest_of_labels(label_map(voxels.reshape(2, 4, 3))) != digest
-    assert digest_of_labels(label_map(np.where(voxels == 7, 0, voxels))) != digest
+    digest = digest_of(voxels)
+    assert digest_of(voxels, np.uint16) == digest
+    assert digest_of(np.asfortranarray(voxels)) == digest
+    # as files of single precision and directions that are rounded give it back
+    assert digest_of(voxels, spacing_mm=(5.0 - 1e-6, 0.9375 - 1e-6, 1.2 + 1e-6)) == digest
+    assert digest_of(voxels, spacing_mm=(5.0 + 1e-6, 0.9375 + 1e-6, 1.2 - 1e-6)) == digest
+    assert digest_of(voxels, spacing_mm=(5.0, 0.9475, 1.2)) != digest
+    assert digest_of(voxels.reshape(2, 4, 3)) != digest
+    assert digest_of(np.where(voxels == 7, 0, voxels)) != digest

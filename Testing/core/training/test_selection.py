@@ -1,6 +1,8 @@
 """Candidates for the bundle: kept while a run trains, the same after a kill, and in the bundle what was chosen."""
 
 import csv
+import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -151,6 +153,23 @@ def test_the_bundle_of_the_best_rank_holds_the_weights_of_that_step_and_says_so(
     said = f"The weights are those of step {best}, which had the best mean rank of 3 candidates in dice, agreement"
     assert manifest.description.startswith(f"Two organs.\n{said}")
     assert said in model_card(manifest)
+
+
+def test_the_bundle_of_a_method_without_a_target_does_not_claim_to_be_chosen_without_its_labels(
+    finished: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    config = (run / "config.json").read_text(encoding="utf-8")
+    texts: dict[str, Any] = {"name": None, "description": None, "licence": None, "overwrite": True}
+    said = []
+    for method in ("source-only", "supervised"):
+        values = {**json.loads(config), "method": method}
+        values["selection"]["by"] = "rank"
+        (run / "config.json").write_text(json.dumps(values), encoding="utf-8")
+        said.append(open_bundle(make_bundle(run, tmp_path / "model.zip", **texts)).manifest.description)
+    assert said[0].endswith(", without any label of the target.")
+    assert "best mean rank" in said[1]
+    assert "label of the target" not in said[1]
 
 
 def test_the_bundle_of_any_step_holds_its_weights_and_its_losses(finished: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Predictions are laid where a training would have left them, so that nothing has 
 """
 
 import csv
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,40 @@ def test_a_finished_run_with_other_settings_is_neither_redone_nor_mixed_in(data:
     assert main(words(data, tmp_path, "--report-only", "--set", "schedule.metrics_every=7")) == 0
     assert main(words(data, tmp_path, "--report-only", "--set", "patch_contrast.temperature=0.07")) == 2
     assert main(words(data, tmp_path, "--resume", "--set", "schedule.steps=6")) == 2
+
+
+def test_predictions_of_unknown_settings_are_refused_rather_than_scored(data: Path, tmp_path: Path) -> None:
+    study, _ = study_of(data, tmp_path)
+    lay_all(study, tmp_path / "study")
+    part = next(study.parts(tmp_path / "study", Choice()))
+    shutil.move(part.run, tmp_path / "run")
+    with pytest.raises(RunError, match=r"predictions of the row 'CISFA' with neither their run nor a result\.json"):
+        cross_validate(study, tmp_path / "study", CPU, lambda event: None, resume=True)
+    assert main(words(data, tmp_path, "--report-only")) == 2
+    assert not list((tmp_path / "study").rglob("result.json"))
+    shutil.move(tmp_path / "run", part.run)
+    assert main(words(data, tmp_path, "--report-only")) == 0
+    shutil.rmtree(part.run)  # now its result says which settings it had
+    assert main(words(data, tmp_path, "--report-only")) == 0
+
+
+def test_what_is_left_of_an_earlier_runs_predictions_does_not_pass_for_those_of_a_new_one(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, _ = study_of(data, tmp_path)
+    lay_all(study, tmp_path / "study")
+    part = next(part for part in study.parts(tmp_path / "study", Choice()) if len(part.held_out) == 2)
+    shutil.rmtree(part.run)
+    part.prediction(part.held_out[0]).unlink()
+    left: list[bool] = []
+
+    def train(*_: Any) -> None:
+        left.append(part.prediction(part.held_out[1]).exists())
+        raise TrainingDivergedError("The loss dice is nan at step 3. Lower the rate.")
+
+    monkeypatch.setattr(crossval, "run_training", train)
+    assert len(cross_validate(study, tmp_path / "study", CPU, lambda event: None, resume=True)) == 1
+    assert left == [False]
 
 
 def test_what_another_process_is_working_on_is_passed_over(data: Path, tmp_path: Path) -> None:

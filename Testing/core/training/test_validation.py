@@ -169,6 +169,13 @@ def test_contrast_changes_too(tiny: Tiny) -> None:
     assert abs(changed[32, 32] - 0.5) > 0.03
 
 
+def test_agreement_is_what_it_was_when_earlier_runs_were_trained(tiny: Tiny) -> None:
+    """Candidates are ranked by it, so a run that is resumed after an update must not change its measure."""
+    rng = torch.Generator().manual_seed(5)
+    slices = discs(8) + 0.35 * torch.randn((8, 1, 64, 64), generator=rng)
+    assert measure(DrawingMethod(by_intensity), tiny(), target=slices)["agreement"] == pytest.approx(0.599719, abs=2e-5)
+
+
 @pytest.mark.parametrize("size", [2, 3, 5])
 def test_the_batch_changes_no_score(tiny: Tiny, size: int) -> None:
     labels = by_intensity(discs(5)[:, 0]).to(torch.uint8)

@@ -11,7 +11,7 @@ from cisfa.events import Finished, Notice, Report
 
 if TYPE_CHECKING:
     from cisfa.cases.case_list import CaseList
-    from cisfa.cases.check_report import CaseFacts, CheckReport, Estimate
+    from cisfa.cases.check_report import CaseFacts, CheckReport, Estimate, Finding
     from cisfa.config import TrainingConfig
 
 HELP = (
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     """
     from cisfa.cases.check_report import CheckReport, write_check_report
     from cisfa.cases.fact_cache import FactCache
-    from cisfa.cases.findings import case_problems
+    from cisfa.cases.findings import case_problems, errors_first
     from cisfa.cases.inspection import inspect_cases
     from cisfa.config_files import DEFAULT_PRESET, compose
 
@@ -70,7 +70,8 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     facts = inspect_cases(cases, config, report, cache=cache)
     if arguments.facts_only:
         # a list that grows: what it lacks is not yet wrong, and torch is not needed
-        found = CheckReport(facts, case_problems(facts, cases, config, has_target=bool(cases.target)))
+        problems = (*case_problems(facts, cases, config, has_target=bool(cases.target)), *_label_choices(cases))
+        found = CheckReport(facts, errors_first(problems))
         write_check_report(found, arguments.report)
     else:
         found = _whole_report(arguments, cases, facts, config, report)
@@ -123,7 +124,8 @@ def _whole_report(
 
     has_target = method_named(config.method).has_target
     of_settings = setting_problems(config)
-    findings = (*of_settings, *case_problems(facts, cases, config, has_target=has_target))
+    of_labels = _label_choices(cases) if has_target else ()
+    findings = (*of_settings, *case_problems(facts, cases, config, has_target=has_target), *of_labels)
     work = workload_of(facts, config, organs=len(cases.organs))
     if of_settings or not work.source_slices or (has_target and not work.target_slices) or not cases.organs:
         return CheckReport(facts, errors_first(findings))
@@ -131,6 +133,15 @@ def _whole_report(
     room = Room(memory["free"], memory["total"], arguments.run)
     estimate = estimate_training(config, work, choose_device(arguments.device, report), room, report)
     return CheckReport(facts, errors_first((*findings, *estimate_problems(estimate))), estimate)
+
+
+def _label_choices(cases: "CaseList") -> "tuple[Finding, ...]":
+    """Target cases that ``cisfa prepare`` cut or chose by their labels."""
+    from cisfa.cases.check_report import Finding
+    from cisfa.data_sets.record import chosen_by_labels
+
+    volumes = [case.volume for case in cases.target]
+    return tuple(Finding("warning", message, domain="target") for message in chosen_by_labels(volumes))
 
 
 def _in_words(found: "CheckReport") -> Iterable[str]:

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="folder with images/ and labels/")
     parser.add_argument(
         "--target", type=Path, required=True, metavar="DIR",
-        help="folder with images/ and labels/; the labels serve the score and the method supervised alone",
+        help="folder with images/ and labels/; the labels serve the score, supervised and supervised-plus alone",
     )  # fmt: skip
     parser.add_argument(
         "--run", type=Path, required=True, metavar="DIR", help="folder for runs, predictions, results and report"
@@ -80,6 +80,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
             complete: the others are trained and reported then.
     """
     from cisfa.config_files import DEFAULT_PRESET, compose
+    from cisfa.data_sets.record import chosen_by_labels
     from cisfa.inference.device import choose_device
     from cisfa.training.crossval import cross_validate
     from cisfa.training.study import require_usable
@@ -94,6 +95,8 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
         _choice(arguments, table),
         _figure_row(arguments, table),
     )
+    for line in chosen_by_labels(case.volume for case in study.target):
+        report(Notice(line))
     diverged: tuple[str, ...] = ()
     if arguments.report_only:
         require_usable(study, choice, arguments.run, resume=True)

@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--only", action="append", default=[], metavar="COLUMN=TEXT",
         help="only cases of TotalSegmentator whose column in meta.csv contains the text: study_type=abdomen",
     )  # fmt: skip
-    parser.add_argument("--all-organs", action="store_true", help="only cases that have every one of the organs")
+    parser.add_argument(
+        "--all-organs", action="store_true", help="only cases that have every one of the organs; for a source domain"
+    )
     parser.add_argument(
         "--around-organs", type=float, metavar="MM",
         help="cut whole-body volumes along the body to the organs and so many mm more; for a source domain",

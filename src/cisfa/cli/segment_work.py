@@ -185,28 +185,60 @@ class Work:
         self.report(Progress(_MEASURING, 0.0))
         measurements = measure_organs(label_map, volume, self.bundle.manifest.organs)
         self.report(Progress(_MEASURING, 1.0))
-        uncut = measure_organs(witness.uncut, volume, self.bundle.manifest.organs) if witness and witness.uncut else ()
-        qualities = self._judge(label_map, measurements, uncut, witness) if witness else ()
+        qualities = self._judge_if_it_fits(label_map, volume, measurements, witness) if witness else ()
+        if witness and not qualities:
+            self.report(
+                Notice(
+                    f"{_whose(place, plan)}The quality of the organs was not estimated: memory ran out while judging"
+                    " them. The segmentation is complete; to judge it too, close other programs and try again."
+                )
+            )
         return _Result(label_map, series, measurements, qualities, seconds)
+
+    def _judge_if_it_fits(
+        self,
+        label_map: "LabelMap",
+        volume: "Volume",
+        measurements: "tuple[OrganMeasurement, ...]",
+        witness: "Witness",
+    ) -> "tuple[OrganQuality, ...]":
+        """The organs' quality; none when memory runs out, since that must not cost what was segmented.
+
+        The error ends with this function, since its traceback holds on to memory that writing needs.
+        """
+        from cisfa.errors import DeviceError
+        from cisfa.inference.predictor import is_out_of_memory
+
+        try:
+            return self._judge(label_map, volume, measurements, witness)
+        except DeviceError:  # the segmenter's own word for it, when smaller batches and the CPU were of no help
+            return ()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return ()
 
     def _judge(
         self,
         label_map: "LabelMap",
+        volume: "Volume",
         measurements: "tuple[OrganMeasurement, ...]",
-        uncut: "tuple[OrganMeasurement, ...]",
         witness: "Witness",
     ) -> "tuple[OrganQuality, ...]":
+        from cisfa.evaluation.organ_measurements import measure_organs
         from cisfa.inference.evidence import gather_evidence
         from cisfa.inference.organ_shape import shapes_of_organs
         from cisfa.inference.quality import judge_all
 
         manifest = self.bundle.manifest
+        uncut = measure_organs(witness.uncut, volume, manifest.organs) if witness.uncut else ()
         signs, shapes = self.predictor.question(witness), shapes_of_organs(label_map, manifest.organs)
-        return judge_all(gather_evidence(measurements, signs, shapes, manifest.reference, uncut=uncut))
+        in_roi = self.roi is not None
+        return judge_all(gather_evidence(measurements, signs, shapes, manifest.reference, uncut=uncut, in_roi=in_roi))
 
     def _tell_doubts(self, result: _Result, place: Path, plan: Plan) -> None:
         """A line for each doubtful organ."""
-        whose = f"{plan.name_of(place)}: " if len(plan.label_maps) > 1 else ""
+        whose = _whose(place, plan)
         for measured, quality in zip(result.measurements, result.qualities, strict=False):
             if quality.level != "green":
                 word = "doubtful" if quality.level == "red" else "to be checked"
@@ -263,6 +295,11 @@ class Work:
                 f"{error} The result is kept; send it again with: cisfa send {shlex.quote(str(file))} --to"
                 f" {target.address}"
             ) from error
+
+
+def _whose(place: Path, plan: Plan) -> str:
+    """How a line about a volume begins, which needs no name where there is one alone."""
+    return f"{plan.name_of(place)}: " if len(plan.label_maps) > 1 else ""
 
 
 def _read(place: Path, *, is_exported: bool) -> "tuple[Volume, DicomSeries | None]":

@@ -200,6 +200,7 @@ def _train_quietly(arguments: argparse.Namespace, report: Report, processes: "Pr
 
 def _train(arguments: argparse.Namespace, report: Report, processes: "Processes") -> None:
     from cisfa.config_files import DEFAULT_PRESET, compose
+    from cisfa.data_sets.record import chosen_by_labels
     from cisfa.training.run_folder import RunFolder
     from cisfa.training.session import run_training
 
@@ -216,6 +217,8 @@ def _train(arguments: argparse.Namespace, report: Report, processes: "Processes"
             base=folder.read_config() if arguments.resume and not arguments.preset else None,
         )
         cases = _find_cases(arguments, config, report)
+        for line in chosen_by_labels(case.volume for case in cases.target):
+            report(Notice(line))
     run_training(folder, cases, config, processes.device, report, processes=processes)
     report(Finished((str(folder.path),)))
 

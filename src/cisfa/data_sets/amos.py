@@ -1,29 +1,30 @@
 """AMOS 2022: abdominal CT and MR with fifteen organs, listed in the ``dataset.json`` that comes with it.
 
 Its ``training`` and ``validation`` have label maps (``imagesTr`` with ``labelsTr``, ``imagesVa`` with ``labelsVa``),
-its ``test`` has none. Numbers below 500 are CT, the others MR.
+its ``test`` has none. Numbers up to 500 are CT, higher ones MR; a volume whose intensities say otherwise is left out.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cisfa.data_sets.case_reading import Meaning, read_case
-from cisfa.data_sets.choices import BOTH, Choices
-from cisfa.data_sets.found_set import DataSet, FoundCase, FoundSet, Observation
+from cisfa.data_sets.choices import BOTH, Choices, Modality
+from cisfa.data_sets.found_set import CaseContent, DataSet, FoundCase, FoundSet, LeftOutError, Observation
 from cisfa.data_sets.modality_choice import settled_modality
 from cisfa.data_sets.places import files_named
 from cisfa.data_sets.wanted_organs import ABDOMEN, labels_of
 from cisfa.errors import CaseError
+from cisfa.imaging.intensity import guess_modality
 from cisfa.imaging.organs import organs_of_dataset_json
 from cisfa.imaging.volume_names import stem_of
 
 _KEY = "amos"
-_FIRST_MR = 500
+_LAST_CT = 500
 _STEM = re.compile(r"amos_(\d+)", re.IGNORECASE)
 _FILE = re.compile(r"amos_\d{4}\.nii(\.gz)?", re.IGNORECASE)
 _LIST = re.compile(r"dataset\.json")
@@ -33,7 +34,7 @@ _PARTS = ("training", "validation", "test")
 @dataclass(frozen=True)
 class _Listed:
     name: str
-    modality: str
+    modality: Modality
     volume: Path
     label_map: Path
 
@@ -55,9 +56,27 @@ def _find(raw: Path, choices: Choices) -> FoundSet:
         else:
             label_map = one.label_map if one.label_map.is_file() else None
             files = (one.volume,) if label_map is None else (one.volume, label_map)
-            read = partial(read_case, one.volume, label_map, meaning, organs)
+            read = partial(_read, one, label_map, meaning, organs)
             cases.append(FoundCase(one.name, files, label_map is not None, read))
     return FoundSet(modality, organs, tuple(cases), left_out)
+
+
+def _read(one: _Listed, label_map: Path | None, meaning: Meaning, organs: Mapping[str, int]) -> CaseContent:
+    """Read a case.
+
+    Raises:
+        LeftOutError: It cannot be used, or does not look like the modality that its number says.
+    """
+    content = read_case(one.volume, label_map, meaning, organs)
+    looks_like = guess_modality(content.volume.voxels)
+    if looks_like != one.modality.upper():
+        share = "many voxels" if looks_like == "CT" else "hardly any voxel"
+        raise LeftOutError(
+            f"it looks like {looks_like}",
+            f"{one.volume.name} has intensities below -50, as air and fat have in CT, in {share}, and by its number it"
+            f" would be {one.modality.upper()}. Look at it in 3D Slicer.",
+        )
+    return content
 
 
 def _description(raw: Path) -> Path | None:
@@ -92,7 +111,7 @@ def _listed(description: Path) -> Iterator[_Listed]:
         # the first release lists the validation cases without the label maps that a later one brought
         usual = volume.parent.with_name(volume.parent.name.replace("images", "labels")) / volume.name
         label_map = description.parent / label if isinstance(label, str) and ".." not in label else usual
-        modality = "mr" if number >= _FIRST_MR else "ct"
+        modality: Modality = "ct" if number <= _LAST_CT else "mr"
         yield _Listed(f"{_KEY}_{match[1]}", modality, volume, label_map if label_map.is_file() else usual)
 
 

@@ -13,10 +13,10 @@ from cisfa.data_sets.choices import CHANNELS, TITLES, Choices
 from cisfa.data_sets.found_set import CaseContent, DataSet, FoundCase, FoundSet, LeftOutError, Observation
 from cisfa.data_sets.known_sets import KNOWN_SETS, what_a_folder_holds_instead
 from cisfa.data_sets.record import NAME, KeptCase, Record, read_record, write_record
-from cisfa.errors import CaseError, ConfigError
+from cisfa.errors import CaseError, ConfigError, VolumeFileError
 from cisfa.events import Progress, Report
 from cisfa.imaging.volume_files import write_label_map, write_volume
-from cisfa.whole_files import write_text
+from cisfa.whole_files import reason_of, write_text
 
 UNLABELLED = "unlabelled"
 _SUFFIX = ".nii.gz"
@@ -53,7 +53,8 @@ def prepare(request: Request, raw: Path, out: Path, report: Report, *, resume: b
         out: Gets ``images``, ``labels``, ``dataset.json`` and ``prepared.json``; volumes without labels go to
             ``unlabelled/images`` in it. It must be new or empty.
         report: Hears of every case; what it raises ends the work, and what was written stays.
-        resume: Go on where an earlier call stopped; cases that it left out are looked at again.
+        resume: Go on where an earlier call stopped; cases that it left out are looked at again, and those whose
+            label map came or went since are written anew, in one place alone.
 
     Returns:
         What became of each case.
@@ -61,7 +62,7 @@ def prepare(request: Request, raw: Path, out: Path, report: Report, *, resume: b
     Raises:
         CaseError: ``raw`` is not this data set, ``out`` is not free, or no case can be used.
         ConfigError: A choice makes no sense for it.
-        VolumeFileError: A file cannot be written.
+        VolumeFileError: A file cannot be written, or an old one not removed.
     """
     data_set = KNOWN_SETS[request.data_set]
     _require_options(data_set, request.choices)
@@ -162,8 +163,12 @@ def _with_case(record: Record, case: FoundCase, request: Request, raw: Path, out
         content = case.read()
         kept = _described(case, content, record.organs, request, raw)
     except LeftOutError as error:
+        _remove(case.name, out, had_labels=True)
+        _remove(case.name, out, had_labels=False)
         why = replace(error.why, detail=_without_folder(error.why.detail, raw))
         return record.with_left_out(case.name, why)
+    # label maps that came, or went, since an earlier call: else one patient would be in both places
+    _remove(case.name, out, had_labels=not kept.has_labels)
     if content.label_map is None:
         write_volume(content.volume, _files_of(case.name, out, has_labels=False)[0])
     else:
@@ -174,6 +179,22 @@ def _with_case(record: Record, case: FoundCase, request: Request, raw: Path, out
         write_label_map(label_map, of_labels)
         write_volume(volume, of_volume)
     return record.with_kept(case.name, kept)
+
+
+def _remove(name: str, out: Path, *, had_labels: bool) -> None:
+    """Take away what an earlier call wrote of a case, the volume first: without it a label map is nobody's.
+
+    Raises:
+        VolumeFileError: It cannot be removed.
+    """
+    for path in reversed(_files_of(name, out, has_labels=had_labels)):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise VolumeFileError(
+                f"{path} is of no more use, and cannot be removed: {reason_of(error)}. Close the programs that have it"
+                " open, and go on with --resume."
+            ) from error
 
 
 def _described(

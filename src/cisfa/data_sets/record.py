@@ -130,6 +130,30 @@ def read_record(folder: Path) -> Record:
         raise CaseError(f"{path} cannot be read ({error}). Prepare into another folder.") from error
 
 
+def chosen_by_labels(volumes: Iterable[Path]) -> list[str]:
+    """Warnings about folders whose cases were cut or chosen by their labels, which must not be done to a target.
+
+    A folder without a record, or with one that cannot be read, gives none.
+
+    Args:
+        volumes: Of target cases; only the folders that hold them count, as ``OUT/images/case.nii.gz`` does OUT.
+    """
+    warnings = []
+    for folder in dict.fromkeys(volume.parent.parent for volume in volumes):
+        try:
+            asked = read_record(folder).asked
+        except CaseError:
+            continue
+        done = ["its volumes were cut to their organs (--around-organs)"] * (asked.get("around_organs_mm") is not None)
+        done += ["cases without all organs were left out (--all-organs)"] * bool(asked.get("all_organs"))
+        if done:
+            warnings.append(
+                f"{folder} was prepared by what its label maps show: {', and '.join(done)}. A target has no labels to"
+                " go by, so its scores would flatter: prepare it without, or use it as a source."
+            )
+    return warnings
+
+
 def _kept(values: Mapping[str, Any]) -> KeptCase:
     return KeptCase(
         files=tuple(map(str, values["files"])),

@@ -5,21 +5,24 @@ Read at any depth: ``s0001/ct.nii.gz`` with ``s0001/segmentations/liver.nii.gz``
 """
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cisfa.data_sets.case_reading import Meaning, read_labels_of, read_volume_of, require_on_grid, with_wanted_organs
 from cisfa.data_sets.choices import Choices, Modality
 from cisfa.data_sets.found_set import CaseContent, DataSet, FoundCase, FoundSet, LeftOutError, Observation
 from cisfa.data_sets.modality_choice import settled_modality
+from cisfa.data_sets.organ_positions import JUDGED
 from cisfa.data_sets.places import by_key, files_of, folders_in, volumes_of
 from cisfa.data_sets.wanted_organs import ABDOMEN, labels_of, organ_name
 from cisfa.errors import CaseError, ConfigError
-from cisfa.imaging.volume import LabelMap
+from cisfa.imaging.volume import LabelMap, Volume
 from cisfa.imaging.volume_names import stem_of
 
 _KEY = "totalsegmentator"
@@ -83,20 +86,15 @@ def _read(folder: _CaseFolder, organs: Mapping[str, int], *, has_labels: bool) -
     if not has_labels:
         return CaseContent(volume, None)
     files = {organ_name(stem_of(path)): path for path in volumes_of(folder.masks)}
-    voxels = np.zeros(volume.geometry.shape, np.uint8 if len(organs) <= np.iinfo(np.uint8).max else np.uint16)
+    # labelled after the wanted ones, and dropped again: they help to tell left from right
+    telling = {name: label for label, name in enumerate(_telling(files, organs), start=len(organs) + 1)}
+    names = {label: name for name, label in {**organs, **telling}.items()}
+    voxels = np.zeros(volume.geometry.shape, np.uint8 if len(names) <= np.iinfo(np.uint8).max else np.uint16)
     remarks = []
     for name, label in organs.items():
         if name not in files:
             raise LeftOutError("a mask file is missing", f"{folder.path.name}/{_MASKS} has no file of the {name}.")
-        mask = read_labels_of(files[name])
-        require_on_grid(mask, volume)
-        strange = np.setdiff1d(mask.voxels, (0, *_INSIDE))
-        if len(strange):
-            raise LeftOutError(
-                "the label map holds unknown values",
-                f"{files[name].name} holds the value {strange[0]}, and a mask holds 0 and 1. Download it again.",
-            )
-        inside = mask.voxels > 0
+        inside = _mask(files[name], volume)
         shared = np.count_nonzero(inside & (voxels > 0))
         if shared:
             remarks.append(
@@ -106,9 +104,36 @@ def _read(folder: _CaseFolder, organs: Mapping[str, int], *, has_labels: bool) -
                 )
             )
         voxels[inside & (voxels == 0)] = label
+    for name, label in telling.items():
+        # nobody asked for it, so a damaged one is no reason to leave the case out
+        with suppress(LeftOutError):
+            voxels[_mask(files[name], volume) & (voxels == 0)] = label
     labels = LabelMap(voxels, volume.geometry, _MASKS)
-    content = with_wanted_organs(volume, labels, Meaning({label: name for name, label in organs.items()}), organs)
+    content = with_wanted_organs(volume, labels, Meaning(names), organs)
     return CaseContent(content.volume, content.label_map, (*remarks, *content.remarks))
+
+
+def _telling(there: Collection[str], organs: Collection[str]) -> Sequence[str]:
+    """The organs that nobody asked for, but that help to judge how a case lies in the patient."""
+    return sorted(JUDGED & set(there) - set(organs))
+
+
+def _mask(path: Path, volume: Volume) -> NDArray[np.bool_]:
+    """True in the organ, on the volume's grid.
+
+    Raises:
+        LeftOutError: The file cannot be read, lies on another grid, or holds other values than a mask.
+    """
+    mask = read_labels_of(path)
+    require_on_grid(mask, volume)
+    strange = np.setdiff1d(mask.voxels, (0, *_INSIDE))
+    if len(strange):
+        raise LeftOutError(
+            "the label map holds unknown values",
+            f"{path.name} holds the value {strange[0]}, and a mask holds 0 and 1. Download it again.",
+        )
+    inside: NDArray[np.bool_] = mask.voxels > 0
+    return inside
 
 
 def _unwanted(folders: Sequence[_CaseFolder], only: Sequence[tuple[str, str]]) -> dict[str, Observation]:

@@ -18,8 +18,9 @@ def write_study_report(
 ) -> tuple[Path, ...]:
     """Write ``report.md``, ``summary.json``, ``scores.csv``, ``trainings.csv`` and ``contours.png``.
 
-    ``scores.csv`` holds every case once, averaged over the seeds; ``trainings.csv`` holds what each training scored. A
-    report that is there is replaced; without anything to draw there are no contours.
+    ``scores.csv`` holds every case once, averaged over the seeds; ``trainings.csv`` holds what each training scored,
+    with the step of the weights that were scored where it is known. A report that is there is replaced; without
+    anything to draw there are no contours.
 
     Args:
         results: At least one complete row.
@@ -43,9 +44,10 @@ def write_study_report(
         study=StudyParts(figure, study_sections(results), lambda tests: study_summary(results, tests)),
     )
     trainings = [
-        ((row.name, training.fold, training.seed), training.scores)
+        ((row.name, training.fold, training.seed, training.chosen_step), training.scores)
         for row in results.rows
         for training in row.trainings
     ]
-    write_whole(folder / TRAININGS, lambda path: write_scores_table(("row", "fold", "seed"), trainings, path))
+    keys = ("row", "fold", "seed", "chosen_step")
+    write_whole(folder / TRAININGS, lambda path: write_scores_table(keys, trainings, path))
     return (*written, folder / TRAININGS)

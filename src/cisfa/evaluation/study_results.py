@@ -18,9 +18,10 @@ class TrainingResult:
         fold: Counted from 1.
         seed: Of the training.
         scores: Of the held-out cases.
-        minutes: Spent training; None when that is not known.
-        steps: Optimiser updates; None when that is not known.
+        minutes: Spent training, the whole run; None when that is not known.
+        steps: Optimiser updates of the whole run; None when that is not known.
         hardware: What it was trained on; empty when that is not known.
+        chosen_step: Optimiser updates of the weights that were scored; None when that is not known.
     """
 
     fold: int
@@ -29,6 +30,7 @@ class TrainingResult:
     minutes: float | None
     steps: int | None
     hardware: str
+    chosen_step: int | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from cisfa.errors import ConfigError
 
 QUANTILE_LEVELS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+# of fewer the percentiles are little more than single patients' values, which neither judge others nor are to be told
+LEAST_CASES_OF_A_RANGE = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,11 @@ class VolumeRange:
         _require(self.cases >= 1, "cases", self.cases, "at least 1")
         values = (self.low_ml, self.median_ml, self.high_ml)
         _require(0 < values[0] <= values[1] <= values[2], "volumes_ml", values, "above 0 and not falling")
+
+    @property
+    def is_of_enough_cases(self) -> bool:
+        """False for one of so few cases that nothing is to be judged by it, as bundles of before may hold."""
+        return self.cases >= LEAST_CASES_OF_A_RANGE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +67,8 @@ class TrainingReference:
     """What training saw; of all cases together, never of one with its name.
 
     Attributes:
-        volumes_ml: Organ to its volumes in the source's label maps; without organs that are nowhere whole.
+        volumes_ml: Organ to its volumes in the source's label maps; without organs that are whole in fewer than
+            LEAST_CASES_OF_A_RANGE cases.
         intensity: Of the target's cases that were learned from; None when not measured.
     """
 

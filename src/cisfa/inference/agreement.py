@@ -17,8 +17,8 @@ CHANGES = (
     SliceChange(degrees=6, factor=0.92, along_columns=0.02, along_rows=-0.03, gamma=1.1),
     SliceChange(degrees=-6, factor=1.08, along_columns=-0.03, along_rows=-0.02, gamma=0.9),
 )
-# slices that are changed and lie in memory together
-_AT_ONCE = 32
+# what lies in memory at once beside the volume: changed slices, and what is found in them
+_MOST_BYTES = 256 * 2**20
 
 Take = Callable[[int, NDArray[np.float32]], None]
 
@@ -41,7 +41,8 @@ def measure_agreement(
 ) -> NDArray[np.float64]:
     """The Dice of each class between the prediction and that from changed slices, moved back; over the whole volume.
 
-    Only slices in which an organ was found are changed and segmented again, each in one way, in turns.
+    Only slices in which an organ was found are changed and segmented again, each in one way, in turns; so many together
+    as memory is meant for.
 
     Args:
         runner: Runs the segmenter.
@@ -56,20 +57,31 @@ def measure_agreement(
     """
     at = np.flatnonzero(classes.any(axis=(1, 2)))
     ways = [changes[place % len(changes)] for place in range(len(at))]
-    overlap = _Overlap(count)
-    for begin in range(0, len(at), _AT_ONCE):
-        some, their_ways = at[begin : begin + _AT_ONCE], ways[begin : begin + _AT_ONCE]
-        batches: list[NDArray[np.float32]] = []
+    overlap, at_once = _Overlap(count), slices_at_once(slices.shape[1] * slices.shape[2], count)
 
-        def take(first: int, probabilities: NDArray[np.float32], found: list[NDArray[np.float32]] = batches) -> None:
-            found.append(probabilities)
-            on_progress((overlap.slices + first + len(probabilities)) / len(at))
+    def take(first: int, probabilities: NDArray[np.float32]) -> None:
+        # all before these were taken; what the runner counts begins anew with every run
+        seen = slice(overlap.slices, overlap.slices + len(probabilities))
+        theirs, stays = moved_back(torch.from_numpy(probabilities), ways[seen])
+        overlap.add(classes[at[seen]], theirs.numpy(), stays.numpy())
+        on_progress(overlap.slices / len(at))
 
-        altered = changed(torch.from_numpy(slices[some])[:, None], their_ways)
-        runner.run(altered[:, 0].numpy(), take)
-        theirs, stays = moved_back(torch.from_numpy(np.concatenate(batches)), their_ways)
-        overlap.add(classes[some], theirs.numpy(), stays.numpy())
+    for begin in range(0, len(at), at_once):
+        some = slice(begin, begin + at_once)
+        runner.run(changed(torch.from_numpy(slices[at[some]])[:, None], ways[some])[:, 0].numpy(), take)
     return overlap.dice()
+
+
+def slices_at_once(pixels: int, classes: int) -> int:
+    """How many slices may be changed and judged together: at least one, however large.
+
+    Args:
+        pixels: Of a slice.
+        classes: Background included.
+    """
+    # of each pixel: probabilities, the same moved back; and the slice, changed and not, its grid, its classes
+    bytes_of_slice = pixels * np.dtype(np.float32).itemsize * (2 * classes + 8)
+    return int(max(1, _MOST_BYTES // bytes_of_slice))
 
 
 class _Overlap:

@@ -16,12 +16,13 @@ class Evidence:
 
     Attributes:
         measured: How much of it there is, in how many parts.
-        uncut: The same before all but its largest part was taken away; None where nothing was.
         signs: How sure and how steady the segmenter is of it.
         shape: How it lies in space; None for an organ that was not found.
         volumes: How large it is in annotated cases; None where the bundle does not say.
         intensity_distance: How far the volume's intensities lie from those of training, 1 for one as those; None where
             the bundle does not say.
+        uncut: What was measured before all but its largest part was taken away; None where nothing was.
+        in_roi: True where only a region of interest was segmented, so that nothing is compared with training.
     """
 
     measured: OrganMeasurement
@@ -30,6 +31,7 @@ class Evidence:
     volumes: VolumeRange | None = None
     intensity_distance: float | None = None
     uncut: OrganMeasurement | None = None
+    in_roi: bool = False
 
     @property
     def parts(self) -> OrganMeasurement:
@@ -37,15 +39,22 @@ class Evidence:
         return self.uncut or self.measured
 
     @property
+    def usual_volumes(self) -> VolumeRange | None:
+        """How large it is in annotated cases, where these are enough to tell what is usual."""
+        return self.volumes if self.volumes is not None and self.volumes.is_of_enough_cases else None
+
+    @property
     def times_outside(self) -> float | None:
         """How many times larger or smaller than most organs of training (10th to 90th percentile); 1 for one of them.
 
-        None where that is not known.
+        An organ that the volume's edge cuts off is never too small, since more of it may lie outside. None where it is
+        not known.
         """
-        volume_ml = self.measured.volume_ml
-        if self.volumes is None or volume_ml == 0:
+        volume_ml, usual = self.measured.volume_ml, self.usual_volumes
+        if usual is None or volume_ml == 0:
             return None
-        return max(1.0, volume_ml / self.volumes.high_ml, self.volumes.low_ml / volume_ml)
+        times_smaller = 1.0 if self.measured.touches_edge else usual.low_ml / volume_ml
+        return max(1.0, volume_ml / usual.high_ml, times_smaller)
 
 
 def gather_evidence(
@@ -55,6 +64,7 @@ def gather_evidence(
     reference: TrainingReference | None,
     *,
     uncut: Sequence[OrganMeasurement] = (),
+    in_roi: bool = False,
 ) -> tuple[Evidence, ...]:
     """What is known of each organ.
 
@@ -64,7 +74,10 @@ def gather_evidence(
         shapes: Of those that were found, by name.
         reference: Of the bundle; None where it has none.
         uncut: Like measurements, before all but the largest parts were taken away; empty where nothing was.
+        in_roi: True where only a region of interest was segmented: what training saw of whole volumes is left out.
     """
+    if in_roi:
+        reference = None
     distance = None
     if reference is not None and reference.intensity is not None:
         distance = intensity_distance(signs.intensity_quantiles, reference.intensity)
@@ -76,6 +89,7 @@ def gather_evidence(
             volumes=reference.volumes_ml.get(measured.organ.name) if reference else None,
             intensity_distance=distance,
             uncut=before,
+            in_roi=in_roi,
         )
         for measured, of_organ, before in zip(
             measurements, signs.organs, uncut or (None,) * len(measurements), strict=True

@@ -1,9 +1,9 @@
 """The report beside a label map: what was found, by which model, on what, for programs.
 
 One JSON object: ``schema_version``, ``bundle`` (``name``, ``version``, ``checksum``), ``device``, ``seconds``, and
-``organs``, one entry for each organ of the bundle in its order, with its ``quality`` (``level``, ``score``,
-``reasons``), or null where that was not estimated. It names no file and no place, since those may name a patient. Free
-of torch.
+``organs``, one entry for each organ of the bundle in its order, with its ``quality`` (``level``; ``score``, which the
+Dice is probably not above; ``reasons``), or null where that was not estimated. It names no file and no place, since
+those may name a patient. Free of torch.
 """
 
 import json

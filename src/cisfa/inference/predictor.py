@@ -175,7 +175,7 @@ class SliceRunner:
         try:
             return self._probabilities(torch.from_numpy(slices)[:, None])
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             return None
 
@@ -190,7 +190,7 @@ class SliceRunner:
         try:
             self._segmenter.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             return False
         self._device = device
@@ -238,7 +238,7 @@ def require_modality(manifest: Manifest, volume: Volume) -> None:
         )
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """True for what torch, CUDA, cuDNN, Apple's MPS and the CPU's allocator each call it."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True

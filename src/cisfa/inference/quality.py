@@ -1,4 +1,4 @@
-"""An organ's quality without a label: what Dice to expect, whether to look twice, and why (docs/quality.md).
+"""An organ's quality without a label: a limit of its Dice, whether to look twice, and why (docs/quality.md).
 
 Every sign allows a Dice of so much at most; the lowest of these limits is the score. So a score can be explained by the
 one sign that it comes from, and no good sign outweighs a bad one. Free of torch.
@@ -31,8 +31,9 @@ class OrganQuality:
     """How far an organ of a result can be trusted.
 
     Attributes:
-        level: red: the Dice is probably below 0.7; amber: doubtful; green: no sign against it, which is no proof.
-        score: The Dice to expect, from 0 to 1, as far as the signs tell.
+        level: red: the Dice is probably below 0.7, or nothing was found; amber: doubtful; green: no sign against it,
+            which is no proof.
+        score: What the Dice is probably not above, from 0 to 1: the lowest limit of any sign. It may well be below.
         reasons: Sentences for people, the weightiest first; what was not measured comes last.
     """
 
@@ -127,7 +128,7 @@ def _of_parts(evidence: Evidence) -> str:
 
 
 def _of_volume(evidence: Evidence) -> str:
-    measured, usual = evidence.measured, evidence.volumes
+    measured, usual = evidence.measured, evidence.usual_volumes
     found = f"The {measured.organ.name} is {_millilitres(measured.volume_ml)} mL"
     if usual is None:
         return f"{found}."
@@ -150,9 +151,14 @@ def _of_intensities(evidence: Evidence) -> str:
 
 
 def _not_measured(evidence: Evidence) -> tuple[str, ...]:
+    if evidence.in_roi:
+        return ("Not measured against training: in a region of interest, sizes and intensities cannot be compared.",)
     missing = [] if evidence.volumes else ["sizes"]
     missing += [] if evidence.intensity_distance is not None else ["intensities"]
-    return (f"Not measured against training: its {' and '.join(missing)} are not in the bundle.",) if missing else ()
+    said = [f"Not measured against training: its {' and '.join(missing)} are not in the bundle."] if missing else []
+    if evidence.volumes and not evidence.usual_volumes:
+        said.append("Not measured against training: the bundle's sizes of this organ are those of too few cases.")
+    return tuple(said)
 
 
 def _percent(part: float) -> str:

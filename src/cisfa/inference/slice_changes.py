@@ -32,12 +32,12 @@ def changed(slices: Tensor, changes: Sequence[SliceChange]) -> Tensor:
     """Change each slice in its own way.
 
     Args:
-        slices: (batch, 1, rows, columns), zero mean and unit variance, on the CPU.
+        slices: (batch, 1, rows, columns), zero mean and unit variance.
         changes: One for each slice.
     """
-    there, _ = _affine(changes)
+    there, _ = movements(changes)
     # outside a cropped body there is air: the border's own value, not zero, which is the mean of the body
-    moved = _resample(slices, there, mode="bilinear", outside="border")
+    moved = resample(slices, there, mode="bilinear", outside="border")
     return with_gamma(moved, torch.tensor([change.gamma for change in changes]))
 
 
@@ -52,14 +52,14 @@ def moved_back(probabilities: Tensor, changes: Sequence[SliceChange]) -> tuple[T
         The classes, (batch, rows, columns), and which pixels stayed in the slice, so that there are two predictions to
         be compared, likewise.
     """
-    _, back = _affine(changes)
-    classes = _resample(probabilities, back, mode="bilinear", outside="border").argmax(dim=1)
-    stays = _resample(torch.ones_like(probabilities[:, :1]), back, mode="nearest", outside="zeros")[:, 0] > 0
+    _, back = movements(changes)
+    classes = resample(probabilities, back, mode="bilinear", outside="border").argmax(dim=1)
+    stays = resample(torch.ones_like(probabilities[:, :1]), back, mode="nearest", outside="zeros")[:, 0] > 0
     return classes, stays
 
 
-def _affine(changes: Sequence[SliceChange]) -> tuple[Tensor, Tensor]:
-    """Matrices (slices, 2, 3) for affine_grid, and those of the way back."""
+def movements(changes: Sequence[SliceChange]) -> tuple[Tensor, Tensor]:
+    """How the changes move slices: matrices (slices, 2, 3) for affine_grid, and those of the way back."""
     rows = []
     for change in changes:
         angle = math.radians(change.degrees)
@@ -69,8 +69,16 @@ def _affine(changes: Sequence[SliceChange]) -> tuple[Tensor, Tensor]:
     return there[:, :2], torch.linalg.inv(there)[:, :2]
 
 
-def _resample(slices: Tensor, matrices: Tensor, *, mode: str, outside: str) -> Tensor:
-    grid = F.affine_grid(matrices, list(slices.shape), align_corners=False)
+def resample(slices: Tensor, matrices: Tensor, *, mode: str, outside: str) -> Tensor:
+    """Move slices.
+
+    Args:
+        slices: (batch, channels, rows, columns).
+        matrices: Of :func:`movements`, on any device.
+        mode: As for ``grid_sample``: "bilinear" or "nearest".
+        outside: What lies outside of a slice, as for ``grid_sample``: "border" or "zeros".
+    """
+    grid = F.affine_grid(matrices.to(slices.device), list(slices.shape), align_corners=False)
     return F.grid_sample(slices, grid, mode=mode, padding_mode=outside, align_corners=False)
 
 

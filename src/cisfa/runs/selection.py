@@ -1,4 +1,6 @@
-"""Which of a run's weights to make a bundle of, told from ``validation.csv`` alone: no target label has a say.
+"""Which of a run's weights to make a bundle of, told from ``validation.csv`` alone.
+
+Where a method adapts to a target, none of these scores has read a label of it.
 
 Candidates are the segmenter's weights of some validated steps (``candidates/``). No score without target labels tells
 the best of them reliably (Musgrave et al. 2022, "Benchmarking validation methods for unsupervised domain adaptation"),
@@ -54,13 +56,19 @@ class ChosenWeights:
         """The file of the weights; None for those of the newest checkpoint."""
         return None if self.step is None else candidate_path(self.run, self.step)
 
-    def in_words(self, step: int) -> str:
-        """A sentence for people. Args: step: that the weights are of, also where the newest checkpoint has told it."""
+    def in_words(self, step: int, *, has_target: bool) -> str:
+        """A sentence for people.
+
+        Args:
+            step: That the weights are of, also where the newest checkpoint has told it.
+            has_target: Whether the method adapts to a target; without one, scores are of labelled cases of the domain
+                that the weights are for.
+        """
         if self.how == _RANK:
-            named = _listed(self.scores)
+            without = ", without any label of the target" if has_target else ""
             return (
                 f"The weights are those of step {step}, which had the best mean rank of {self.among} candidates in"
-                f" {named}, without any label of the target."
+                f" {_listed(self.scores)}{without}."
             )
         return f"The weights are those of step {step}, {'the last' if self.how == _LAST else 'as was asked for'}."
 

@@ -1,8 +1,8 @@
 """Cross-validation over disjoint folds of patients, in both domains.
 
 In fold k every row learns from the cases outside fold k (target cases without their labels) and segments the target
-cases of fold k. Labels of target cases are read by the score of what was segmented, and by ``supervised``, whose place
-is to use them.
+cases of fold k. Labels of target cases are read by the score of what was segmented, and by ``supervised`` and
+``supervised-plus``, whose place is to use them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -88,10 +88,10 @@ def _do(part: Part, study: Study, device: torch.device, report: Report, diverged
 def _train_and_segment(part: Part, cases: TrainingCases, device: torch.device, report: Report) -> None:
     if part.is_done:  # by another process, a moment ago
         return
+    for case in part.held_out:  # of an earlier run that is gone: together with this one's they would pass for done
+        part.prediction(case).unlink(missing_ok=True)
     run_training(RunFolder(part.run), cases, part.config, device, report)
-    bundle = make_bundle(
-        part.run, part.folder / "bundle.zip", name=None, description=None, licence=None, overwrite=True
-    )
+    bundle = make_bundle(part.run, part.bundle, name=None, description=None, licence=None, overwrite=True)
     options = PredictionOptions(trust_modality=True)  # the modality was settled when the cases were read
     predictor = Predictor(open_bundle(bundle), device, options, report)
     for case in part.held_out:

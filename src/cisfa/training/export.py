@@ -29,7 +29,7 @@ def make_bundle(
 ) -> Path:
     """Write the bundle of a run, of the weights that its settings choose (``selection.by``).
 
-    Never of the "best" by target labels.
+    Where the method adapts to a target, never of the "best" by target labels.
 
     Args:
         run: The run's folder.
@@ -87,7 +87,7 @@ def bundle_of(
     manifest = Manifest(
         name=name or f"{(region or 'organs').capitalize()}, {way} ({config.method})",
         version="1.0",
-        description=f"{description or _description(config)}\n{chosen.in_words(step)}",
+        description=f"{description or _description(config)}\n{chosen.in_words(step, has_target=method.has_target)}",
         created=utc_now(),
         organs=organs,
         source=Domain(name=_domain(region, source), modality=source, cases=len(data.source_fingerprints)),

@@ -5,16 +5,19 @@ to 1, distances are in mm, volumes in mL; a value that does not exist is null. T
 the predictions that it was made of.
 
 - ``format``: 1; ``cisfa_version``: what scored it; ``row``, ``method``, ``fold`` (from 1), ``seed``: which part it is.
-- ``minutes`` (of training), ``steps``, ``hardware``: null or empty where that is not known.
+- ``minutes`` (of training), ``steps``, ``hardware``: null or empty where that is not known. They are those of the whole
+  run; ``chosen_step`` is the step of the weights that segmented the cases, and left out where that is not known.
 - ``config``: all settings of the run.
-- ``labels``: held-out case to the SHA-256 of its label map's voxels, so that changed labels are noticed.
+- ``labels``: held-out case to the SHA-256 of its label map (:func:`digests_of_labels`), so that changed labels are
+  noticed.
 - ``scores``: an entry for each organ of each held-out case, as in ``scores.csv``, with seven significant digits.
 """
 
 import codecs
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -75,12 +78,13 @@ class PartResult:
         method: Its training recipe.
         fold: Counted from 1.
         seed: Of the run.
-        minutes: Spent training; None when that is not known.
-        steps: Optimiser updates; None when that is not known.
+        minutes: Spent training, the whole run; None when that is not known.
+        steps: Optimiser updates of the whole run; None when that is not known.
         hardware: What it was trained on; empty when that is not known.
         config: All settings of the run.
-        labels: Held-out case to the digest of its label map (:func:`digest_of_labels`).
+        labels: Held-out case to the digest of its label map (:func:`digests_of_labels`).
         scores: An entry for each organ of each held-out case.
+        chosen_step: Optimiser updates of the weights that were scored; None when that is not known.
     """
 
     cisfa_version: str
@@ -94,17 +98,19 @@ class PartResult:
     config: TrainingConfig
     labels: Mapping[str, str]
     scores: tuple[ScoreEntry, ...]
+    chosen_step: int | None = None
 
-    def fits(self, labels: Mapping[str, str], organs: Iterable[Organ]) -> bool:
+    def fits(self, labels: Mapping[str, Collection[str]], organs: Iterable[Organ]) -> bool:
         """True when these are the scores of these label maps and organs, each case and organ once.
 
         Args:
-            labels: Held-out case to the digest of its label map.
+            labels: Held-out case to the digests that its label map may have (:func:`digests_of_labels`).
             organs: What is to be scored.
         """
         wanted = [(case, organ.name, organ.label) for organ in organs for case in labels]
         scored = [(entry.case, entry.organ, entry.label) for entry in self.scores]
-        return self.labels == labels and sorted(scored) == sorted(wanted)
+        is_same = self.labels.keys() == labels.keys() and all(self.labels[case] in labels[case] for case in labels)
+        return is_same and sorted(scored) == sorted(wanted)
 
     def case_scores(self, organs: Iterable[Organ]) -> tuple[CaseScores, ...]:
         """The scores of the cases.
@@ -143,11 +149,20 @@ def rounded(value: float | None) -> Any:
     return None if value is None else float(f"{value:.{_DIGITS}g}")
 
 
-def digest_of_labels(label_map: LabelMap) -> str:
-    """SHA-256 of a label map's shape and voxels, however the file stores them; 64 hexadecimal digits."""
+def digests_of_labels(label_map: LabelMap) -> tuple[str, str]:
+    """SHA-256 of a label map, however the file stores it; each 64 hexadecimal digits.
+
+    Returns:
+        That of shape, voxels and spacing in thousandths of a mm; and that of shape and voxels alone, which results hold
+        that were written before the spacing counted.
+    """
     digest = hashlib.sha256(repr(tuple(map(int, label_map.voxels.shape))).encode("ascii"))
     digest.update(np.ascontiguousarray(label_map.voxels, dtype="<u2").tobytes())
-    return digest.hexdigest()
+    without_spacing = digest.hexdigest()
+    # a third instead of a half, so that no usual spacing, such as 0.9375, lies where the last bit of a float decides
+    thousandths = [math.floor(1000 * length + 1 / 3) for length in label_map.geometry.spacing_mm]
+    digest.update(repr(thousandths).encode("ascii"))
+    return digest.hexdigest(), without_spacing
 
 
 def write_result(result: PartResult, path: Path) -> None:
@@ -157,6 +172,8 @@ def write_result(result: PartResult, path: Path) -> None:
         VolumeFileError: It cannot be written.
     """
     values = {"format": FORMAT, **asdict(result), "config": to_json_values(result.config)}
+    if result.chosen_step is None:
+        del values["chosen_step"]  # a result that came without it stays the same text wherever it is copied to
     lines = [f"{_in_json(name)}: {_in_lines(value)}" for name, value in values.items()]
     write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 

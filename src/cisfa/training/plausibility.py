@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from cisfa.config import PlaneChoice
 from cisfa.imaging.geometry import Geometry
 from cisfa.imaging.organ_parts import parts_of_organs
+from cisfa.imaging.organ_sides import counterparts
 from cisfa.imaging.organs import Organ
 from cisfa.imaging.volume import LabelMap
 
-# SNOMED CT codes of the sides, as the organs' laterality has them
-_RIGHT, _LEFT = "24028007", "7771000"
 # the axis that runs to the patient's left in slices of a plane (cisfa.imaging.preprocessing); "auto" may be any
 _LEFTWARD_AXES: dict[PlaneChoice, int | None] = {"axial": 2, "coronal": 2, "sagittal": 0, "auto": None}
 
@@ -50,16 +49,7 @@ def _of_case(classes: NDArray[np.uint8], organs: Sequence[Organ], leftward: int 
 
 def _pairs(organs: Sequence[Organ]) -> list[tuple[int, int]]:
     """The places of organs that are each other's counterpart, the right one first."""
-    places = {
-        (organ.type.value, organ.laterality.value): place
-        for place, organ in enumerate(organs)
-        if organ.type and organ.laterality
-    }
-    return [
-        (place, places[kind, _LEFT])
-        for (kind, side), place in places.items()
-        if side == _RIGHT and (kind, _LEFT) in places
-    ]
+    return [(organs.index(right), organs.index(left)) for right, left in counterparts(organs)]
 
 
 def _side(right: NDArray[np.bool_], left: NDArray[np.bool_], leftward: int) -> float:

@@ -11,7 +11,7 @@ from cisfa import __version__
 from cisfa.cases.case_folder import CaseFiles
 from cisfa.cases.training_files import require_files
 from cisfa.config import Modality, TrainingConfig
-from cisfa.config_files import to_json_values
+from cisfa.config_files import flat_values, to_json_values
 from cisfa.errors import CaseError, ConfigError, RunError, VolumeFileError
 from cisfa.events import Notice, Progress, Report
 from cisfa.imaging.organs import Organ, organs_from_names
@@ -173,14 +173,7 @@ def _write_down(folder: RunFolder, config: TrainingConfig, data: RunData, proces
 
 def _difference(recorded: TrainingConfig, config: TrainingConfig) -> str:
     """The first setting that differs, in words."""
-
-    def flat(values: dict[str, object], at: str = "") -> dict[str, object]:
-        leaves: dict[str, object] = {}
-        for name, value in values.items():
-            leaves |= flat(value, f"{at}{name}.") if isinstance(value, dict) else {f"{at}{name}": value}
-        return leaves
-
-    before, now = flat(to_json_values(recorded)), flat(to_json_values(config))
+    before, now = flat_values(to_json_values(recorded)), flat_values(to_json_values(config))
     names = [name for name in (*before, *now) if before.get(name) != now.get(name) and not name.startswith("schedule.")]
     return f"{names[0]} {before.get(names[0])} there, {now.get(names[0])} here"
 
@@ -257,7 +250,7 @@ def _about_held_out(held_out: int, cases: int, config: TrainingConfig) -> str:
         if config.validation.held_out == 0
         else f"with {cases} source cases none can be spared (from {FEWEST_CASES_TO_HOLD_OUT} on one is)"
     )
-    return f"No source case is held out: {why}. So validation measures agreement alone, no Dice."
+    return f"No source case is held out: {why}. So validation measures no Dice."
 
 
 def _telling(report: Report, domain: str) -> Callable[[int, int], None]:

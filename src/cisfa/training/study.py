@@ -34,7 +34,7 @@ class Study:
 
     Attributes:
         source: Labelled source cases.
-        target: Target cases with their label maps, which only the score and ``supervised`` read.
+        target: Target cases with their label maps, which only the score, ``supervised`` and ``supervised-plus`` read.
         organs: Of the labels; None takes the config's.
         rows: Of the table.
         folds: How many.
@@ -127,6 +127,11 @@ class Part:
     def run(self) -> Path:
         """The run's folder."""
         return self.folder / "run"
+
+    @property
+    def bundle(self) -> Path:
+        """The model that segments the held-out cases."""
+        return self.folder / "bundle.zip"
 
     @property
     def config(self) -> TrainingConfig:
@@ -258,6 +263,12 @@ def _require_same_settings(part: Part) -> None:
         _require_same_config(part, result.config, f"{part.result_file} holds the result")
     if part.is_segmented and is_run(part.run):
         _require_same_config(part, read_run_config(part.run), f"{part.folder} holds a finished run")
+    elif part.is_segmented and part.result_file is None:
+        raise RunError(
+            f"{part.folder} holds predictions of the row {part.row.name!r} with neither their run nor a {RESULT}, so"
+            " nobody knows with which settings they were made. Put the run's folder back, or delete the predictions so"
+            " that this part is trained again."
+        )
 
 
 def _require_own_result(part: Part, result: PartResult, path: Path) -> None:

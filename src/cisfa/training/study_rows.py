@@ -21,7 +21,7 @@ from typing import Any
 
 from cisfa.bundle.strict_json import parse
 from cisfa.config import TrainingConfig
-from cisfa.config_files import compose, from_json_values, to_json_values
+from cisfa.config_files import compose, flat_values, from_json_values, to_json_values
 from cisfa.errors import ConfigError
 from cisfa.training.methods import method_named
 
@@ -130,7 +130,7 @@ def read_table(path: Path, base: TrainingConfig) -> StudyTable:
 
 def changed_settings(config: TrainingConfig, base: TrainingConfig) -> dict[str, Any]:
     """The settings that differ, dotted name to the config's value; the method and the seed stand elsewhere."""
-    ours, theirs = _flat(to_json_values(config)), _flat(to_json_values(base))
+    ours, theirs = flat_values(to_json_values(config)), flat_values(to_json_values(base))
     names = dict.fromkeys((*ours, *theirs))
     return {
         name: ours.get(name) for name in names if ours.get(name) != theirs.get(name) and name not in ("method", "seed")
@@ -213,10 +213,3 @@ def _require_distinct(rows: Sequence[StudyRow]) -> None:
                     f"The rows {other.name!r} and {row.name!r} are the same: method and all settings agree. Leave one"
                     " out, or set what shall differ."
                 )
-
-
-def _flat(values: dict[str, Any], at: str = "") -> dict[str, Any]:
-    leaves: dict[str, Any] = {}
-    for name, value in values.items():
-        leaves |= _flat(value, f"{at}{name}.") if isinstance(value, dict) else {f"{at}{name}": value}
-    return leaves

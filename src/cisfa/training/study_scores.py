@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cisfa import __version__
+from cisfa.bundle.manifest_file import read_manifest
 from cisfa.cases.case_folder import CaseFiles
 from cisfa.config import TrainingConfig
-from cisfa.errors import CaseError, RunError
+from cisfa.errors import BundleError, CaseError, RunError
 from cisfa.evaluation.score_case import score_case
 from cisfa.evaluation.study_results import RowResult, StudyResults, TrainingResult
 from cisfa.events import Notice, Progress, Report
@@ -19,7 +20,7 @@ from cisfa.runs.run_state import stored_state
 from cisfa.training.part_result import (
     PartResult,
     ScoreEntry,
-    digest_of_labels,
+    digests_of_labels,
     read_result,
     rounded,
     score_entries,
@@ -40,7 +41,7 @@ class Scorer:
         """Args: the study whose parts are scored."""
         self._study = study
         self._organs = study.organs or organs_from_names(study.config.organs)
-        self._digests: dict[str, str] = {}
+        self._digests: dict[str, tuple[str, str]] = {}
 
     def result(self, part: Part, report: Report) -> TrainingResult:
         """What a part scored, which is written down wherever it is not yet.
@@ -60,7 +61,13 @@ class Scorer:
                 write_result(result, path)
         scores = result.case_scores(self._organs)
         return TrainingResult(
-            result.fold, result.seed, scores, minutes=result.minutes, steps=result.steps, hardware=result.hardware
+            result.fold,
+            result.seed,
+            scores,
+            minutes=result.minutes,
+            steps=result.steps,
+            hardware=result.hardware,
+            chosen_step=result.chosen_step,
         )
 
     def usable(self, part: Part) -> PartResult | None:
@@ -72,7 +79,7 @@ class Scorer:
         if part.result_file is None:
             return None
         result = read_result(part.result_file)
-        if result.fits({case.name: self._digest(case) for case in part.held_out}, self._organs):
+        if result.fits({case.name: self._digests_of(case) for case in part.held_out}, self._organs):
             return result
         if not part.is_segmented:
             raise RunError(
@@ -82,9 +89,9 @@ class Scorer:
             )
         return None
 
-    def _digest(self, case: CaseFiles) -> str:
+    def _digests_of(self, case: CaseFiles) -> tuple[str, str]:
         if case.name not in self._digests:
-            self._digests[case.name] = digest_of_labels(_truth(case))
+            self._digests[case.name] = digests_of_labels(_truth(case))
         return self._digests[case.name]
 
     def _scored(self, part: Part, report: Report) -> PartResult:
@@ -92,7 +99,7 @@ class Scorer:
         for number, case in enumerate(part.held_out):
             report(Progress(f"scoring {part.in_words(self._study)}", number / len(part.held_out)))
             truth = _truth(case)
-            self._digests[case.name] = digest_of_labels(truth)
+            self._digests[case.name] = digests_of_labels(truth)
             prediction = read_label_map(part.prediction(case))
             entries += score_entries(score_case(prediction, truth, self._organs, case=case.name))
         seconds, state = RunFolder(part.run).trained_s(), stored_state(part.run)
@@ -108,8 +115,9 @@ class Scorer:
             steps=state.step if state else (before.steps if before else None),
             hardware=_hardware(part.run) or (before.hardware if before else ""),
             config=part.config,
-            labels={case.name: self._digests[case.name] for case in part.held_out},
+            labels={case.name: self._digests[case.name][0] for case in part.held_out},
             scores=tuple(entries),
+            chosen_step=_chosen_step(part.bundle) or (before.chosen_step if before else None),
         )
 
 
@@ -189,6 +197,13 @@ def _truth(case: CaseFiles) -> LabelMap:
     if case.labels is None:
         raise CaseError(f"{case.name} has no label map to be scored against. Add it to the target's label maps.")
     return read_label_map(case.labels)
+
+
+def _chosen_step(bundle: Path) -> int | None:
+    try:
+        return read_manifest(bundle).training.steps
+    except BundleError:
+        return None  # it may have been cleared away; its predictions count all the same
 
 
 def _hardware(run: Path) -> str:

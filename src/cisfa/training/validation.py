@@ -1,21 +1,19 @@
 """Scores along the way that need no target label, always on the same slices and without any randomness.
 
-They tell how training goes and one run from another. None of them is a Dice on the target. Together they can choose
-the weights that a bundle is made of (:mod:`cisfa.runs.selection`).
+They tell how training goes and one run from another. Of a method that adapts to a target none of them is a
+Dice on the target. Together they can choose the weights that a bundle is made of (:mod:`cisfa.runs.selection`).
 """
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cisfa.config import TrainingConfig
 from cisfa.imaging.organs import Organ
-from cisfa.inference.slice_changes import with_gamma
+from cisfa.inference.slice_changes import SliceChange, changed, movements, resample
 from cisfa.training.class_balance import class_balance, organ_shares
 from cisfa.training.method import Method
 from cisfa.training.plausibility import plausibility
@@ -26,13 +24,13 @@ MOST_HELD_OUT_SLICES = 128
 MOST_TARGET_SLICES = 64
 # of whole target cases: so many cases, spread evenly, with so many slices together
 MOST_WHOLE_CASES, MOST_WHOLE_SLICES = 4, 160
-# degrees, factor, shifts along columns and rows as parts of the edge, gamma: what the slices are changed by, in turns;
-# the same for every run, whatever its augmentation, so that runs can be compared
+# what the slices are changed by, in turns; the same for every run, whatever its augmentation, so that runs can be
+# compared, and apart from the changes that a result's quality is told by, whose values its calibration goes by
 _CHANGES = (
-    (5.0, 1.08, 0.03, 0.02, 0.8),
-    (-5.0, 0.93, -0.02, 0.03, 1.25),
-    (4.0, 0.95, 0.02, -0.03, 1.25),
-    (-4.0, 1.06, -0.03, -0.02, 0.8),
+    SliceChange(degrees=5.0, factor=1.08, along_columns=0.03, along_rows=0.02, gamma=0.8),
+    SliceChange(degrees=-5.0, factor=0.93, along_columns=-0.02, along_rows=0.03, gamma=1.25),
+    SliceChange(degrees=4.0, factor=0.95, along_columns=0.02, along_rows=-0.03, gamma=1.25),
+    SliceChange(degrees=-4.0, factor=1.06, along_columns=-0.03, along_rows=-0.02, gamma=0.8),
 )
 
 
@@ -120,13 +118,8 @@ class Validation:
             slices = voxels.float()
             changes = [_CHANGES[(first + place) % len(_CHANGES)] for place in range(len(slices))]
             first += len(slices)
-            there, back = (matrices.to(slices.device) for matrices in _affine(changes))
-            moved = _resample(slices, there, mode="bilinear")
-            changed = with_gamma(moved, torch.tensor([gamma for *_, gamma in changes]))
-            moved_back = _resample(self._segment(method.segmenter, changed)[:, None].float(), back, mode="nearest")[
-                :, 0
-            ]
-            overlap.add(self._segment(method.segmenter, slices) * _stays(slices, back), moved_back.round().long())
+            moved_back, stays = _moved_back(self._segment(method.segmenter, changed(slices, changes)), changes)
+            overlap.add(self._segment(method.segmenter, slices) * stays, moved_back)
         return float(overlap.dice().mean())
 
     def _teacher_agreement(self, teacher: nn.Module, student: nn.Module) -> float:
@@ -188,26 +181,17 @@ class _Overlap:
         return 2 * self.shared / self._both.clamp_min(1)
 
 
-def _affine(changes: Sequence[tuple[float, float, float, float, float]]) -> tuple[Tensor, Tensor]:
-    """Matrices (slices, 2, 3) for affine_grid, and those of the way back."""
-    rows = []
-    for degrees, factor, along_columns, along_rows, _ in changes:
-        cosine, sine = math.cos(math.radians(degrees)) / factor, math.sin(math.radians(degrees)) / factor
-        rows.append([[cosine, -sine, 2 * along_columns], [sine, cosine, 2 * along_rows], [0.0, 0.0, 1.0]])
-    there = torch.tensor(rows)
-    return there[:, :2], torch.linalg.inv(there)[:, :2]
+def _moved_back(classes: Tensor, changes: Sequence[SliceChange]) -> tuple[Tensor, Tensor]:
+    """Classes (batch, rows, columns) in their places before the changes, and 1 for pixels that stayed in the slice.
 
-
-def _resample(slices: Tensor, matrices: Tensor, *, mode: str) -> Tensor:
-    """What augmentation does, but background comes in from outside of a prediction."""
-    grid = F.affine_grid(matrices, list(slices.shape), align_corners=False)
-    outside = "border" if mode == "bilinear" else "zeros"
-    return F.grid_sample(slices, grid, mode=mode, padding_mode=outside, align_corners=False)
-
-
-def _stays(slices: Tensor, back: Tensor) -> Tensor:
-    """1 for pixels that stay in the slice, (batch, rows, columns): only there are two predictions to be compared."""
-    return _resample(torch.ones_like(slices), back, mode="nearest")[:, 0].long()
+    Moves classes, not probabilities as :func:`cisfa.inference.slice_changes.moved_back` does, and lets background in
+    from outside. The numbers differ a little; candidates are ranked by them, so a run that is resumed must go on with
+    those that it began with.
+    """
+    _, back = movements(changes)
+    masks = torch.stack([classes, torch.ones_like(classes)], dim=1).float()
+    moved = resample(masks, back, mode="nearest", outside="zeros").round().long()
+    return moved[:, 0], moved[:, 1]
 
 
 @contextmanager
