@@ -1,6 +1,8 @@
 """The rows of a study's table: from a file to settings, and the folders they are kept in."""
 
 import json
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +159,16 @@ def test_the_studies_of_the_paper_can_be_read(name: str) -> None:
     assert by_name["CISFA, no organ weight"].patch_contrast.organ_weight == 1
     neither = by_name["CISFA, no contrast"]
     assert (neither.patch_contrast.enabled, neither.feature_contrast.combination) == (False, "off")
+
+
+def test_the_ablation_of_cisfa_plus_puts_in_one_ingredient_after_the_other() -> None:
+    table = read_table(STUDIES / "cisfa_plus.json", BASE)
+    names = [row.name for row in table.rows]
+    whole = names.index(table.reference)
+    off = [set(changed_settings(row.config, replace(BASE, method="cisfa-plus"))) for row in table.rows[: whole + 1]]
+    assert off[-1] == set()
+    # what has nothing to do without what was put in
+    idle = ({"teacher.filtered"}, {"translation.structure_weight"})
+    for before, after in pairwise(off):
+        assert after < before or after - before in idle
+    assert {row.config.method for row in table.rows} == {"cisfa-plus"}
