@@ -133,7 +133,9 @@ def test_two_processes_train_what_one_does_and_speak_as_one(study: Path) -> None
     train.run(parsed(*words(study, run="alone")), alone.append)
     (ours, measured), (theirs, expected) = rows(study / "run"), rows(study / "alone")
     assert ours == theirs
-    np.testing.assert_allclose(measured[0], expected[0], rtol=2e-4)
+    # what the first step computes before it changes any weight
+    untouched = [ours.index(name) for name in ("generator adversary", "patch contrast", "gradient of generator")]
+    np.testing.assert_allclose(measured[0, untouched], expected[0, untouched], rtol=2e-4)
     losses = [column for column, name in enumerate(ours) if not name.startswith("gradient")]
     # Adam makes as large a step of a rounding error as of any gradient, where the true one is zero
     np.testing.assert_allclose(measured[:, losses], expected[:, losses], rtol=0.02)

@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cisfa.config import OptimiserConfig, TrainingConfig
-from cisfa.training import cisfa_method
+from cisfa.training import cisfa_method, translation
 from cisfa.training.cisfa_method import CisfaMethod
 from cisfa.training.method import Batch
 
@@ -21,10 +21,11 @@ def full_width(monkeypatch: pytest.MonkeyPatch) -> CisfaMethod:
     def plain(modules: tuple[nn.Module, ...], config: OptimiserConfig) -> torch.optim.Optimizer:
         return torch.optim.SGD([p for module in modules for p in module.parameters()], lr=config.learning_rate)
 
-    monkeypatch.setattr(cisfa_method, "adam", plain)
+    for module in (cisfa_method, translation):
+        monkeypatch.setattr(module, "adam", plain)
     with META:
         method = CisfaMethod(TrainingConfig(), classes=5, target_range=(-2, 3), device=META)
-    method.autocast = nullcontext
+    method.autocast = method.translation.autocast = nullcontext
     return method
 
 

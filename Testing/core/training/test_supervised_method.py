@@ -64,5 +64,5 @@ def test_source_only_and_supervised_are_the_same_recipe_for_other_data() -> None
 
 
 def test_an_unknown_method_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ConfigError, match="no method 'cut'; there are cisfa, source-only, supervised"):
+    with pytest.raises(ConfigError, match="no method 'cut'; there are cisfa, cisfa-plus, source-only, supervised, "):
         method_named("cut")

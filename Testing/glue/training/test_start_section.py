@@ -43,6 +43,10 @@ def checked(host, tabs):
     return wait
 
 
+def index_of(name: str) -> int:
+    return [choice.name for choice in method_choices()].index(name)
+
+
 def test_the_methods_are_those_of_the_command(host) -> None:
     assert {choice.name: choice.has_target for choice in method_choices()} == {
         name: entry.has_target for name, entry in METHODS.items()
@@ -58,7 +62,7 @@ def test_a_method_without_target_needs_none(tabs, filled, checked) -> None:
     filled.remove("target", ["b"])
     tabs.checkButton.click()
     assert "There are no target cases" in tabs.startMessageLabel.text
-    tabs.methodSelector.setCurrentIndex(2)
+    tabs.methodSelector.setCurrentIndex(index_of("supervised"))
     tabs.checkButton.click()
     checked()
     assert tabs.startMessageLabel.text == "Ready to start."
@@ -86,7 +90,7 @@ def test_warnings_explain_and_do_not_block(host, tabs, filled, job_does, checked
 
 def test_what_is_chosen_is_what_is_trained(host, tabs, filled, checked, folders: Path) -> None:
     tabs.nameEdit.text = "x"
-    tabs.methodSelector.setCurrentIndex(1)
+    tabs.methodSelector.setCurrentIndex(index_of("source-only"))
     tabs.presetSelector.setCurrentIndex(0)
     tabs.deviceSelector.setCurrentText("cpu")
     tabs.startButton.click()

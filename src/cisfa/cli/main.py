@@ -52,7 +52,7 @@ COMMANDS = {
     "send": Entry("send DICOM files to a PACS", is_job=True),
     "train": Entry("adapt a model to an unlabelled target domain", is_job=True),
     "check": Entry("say what is wrong with cases and settings before a training", is_job=True),
-    "crossval": Entry("train and score methods, or a table of settings, over folds of patients", is_job=True),
+    "crossval": Entry("train and score a table of methods over folds of patients", is_job=True),
     "evaluate": Entry("score label maps against expert ones, and write a report"),
     "score": Entry("segment labelled cases with a run or bundle, and score it", is_job=True),
     "bundle": Entry("show, check, download or make a model bundle"),
