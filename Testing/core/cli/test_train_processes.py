@@ -137,8 +137,10 @@ def test_two_processes_train_what_one_does_and_speak_as_one(study: Path) -> None
     untouched = [ours.index(name) for name in ("generator adversary", "patch contrast", "gradient of generator")]
     np.testing.assert_allclose(measured[0, untouched], expected[0, untouched], rtol=2e-4)
     losses = [column for column, name in enumerate(ours) if not name.startswith("gradient")]
-    # Adam makes as large a step of a rounding error as of any gradient, where the true one is zero
-    np.testing.assert_allclose(measured[:, losses], expected[:, losses], rtol=0.02)
+    # Adam makes as large a step of a rounding error as of any gradient, where the true one is zero, so that rounding
+    # grows with every step; test_processes.py compares all of them in float64
+    np.testing.assert_allclose(measured[:3, losses], expected[:3, losses], rtol=0.01)
+    assert np.isfinite(measured).all()
 
 
 def test_closing_standard_input_stops_all_after_a_step_with_one_checkpoint(study: Path) -> None:
