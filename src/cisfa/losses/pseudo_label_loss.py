@@ -10,7 +10,7 @@ from cisfa.losses.overlap_loss import dice_loss
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, trusted: Tensor | None = None) -> Tensor:
-    """Mean over pixels, or over those that are trusted; 0 where none is.
+    """Mean over pixels, to which those that are not trusted add nothing; 0 where none is trusted.
 
     Args:
         logits: (batch, classes, rows, columns).

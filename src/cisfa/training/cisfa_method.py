@@ -17,7 +17,7 @@ from cisfa.training.method import Batch, Preview
 from cisfa.training.optimisers import adam, descend, frozen
 from cisfa.training.precision import autocast_for
 from cisfa.training.processes import Alone, Processes
-from cisfa.training.translation import Translation, detached, update_discriminator
+from cisfa.training.translation import Translation, detached, preview_of, update_discriminator
 
 
 class CisfaMethod:
@@ -91,10 +91,7 @@ class CisfaMethod:
     def preview(self, batch: Batch) -> Preview:
         """Source, its translation with the prediction on it, and the target with the prediction on it."""
         synthetic = self.translation.translate(batch.source)
-        with torch.no_grad(), self.autocast():
-            on_synthetic, on_target = self.segmenter(synthetic).argmax(1), self.segmenter(batch.target).argmax(1)
-        columns = {"source": batch.source[:, 0], "synthetic": synthetic[:, 0], "target": batch.target[:, 0]}
-        return Preview(columns, {"source": batch.labels, "synthetic": on_synthetic, "target": on_target})
+        return preview_of(batch, synthetic, self.segmenter, self.autocast)
 
     def _update_encoder(self, batch: Batch, synthetic: Tensor) -> dict[str, Tensor]:
         """The "sequential" combination of the paper's table 3: eq (5) alone, before the segmenter's other losses."""

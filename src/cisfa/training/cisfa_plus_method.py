@@ -19,7 +19,7 @@ from cisfa.training.optimisers import adam, descend
 from cisfa.training.organ_atlas import OrganAtlas
 from cisfa.training.precision import autocast_for
 from cisfa.training.processes import Alone, Processes
-from cisfa.training.translation import Translation, detached
+from cisfa.training.translation import Translation, detached, preview_of
 
 _BETAS = (0.9, 0.999)  # Adam's own; the paper's 0.5 is for networks that play against each other
 _RAMP_STEEPNESS = 5.0  # exp(-5 (1 - t)^2), as Tarvainen and Valpola 2017 have it
@@ -33,8 +33,9 @@ class CisfaPlusMethod:
     has to find them again in the same slice with another look. The teacher goes into the bundle.
 
     Every ingredient is a switch: ``translation.share``, ``translation.structure_weight``, ``teacher.weight``,
-    ``teacher.filtered``, ``supervision.cross_entropy``, ``appearance.*`` and ``augmentation.*``. Without translation
-    and teacher it is learning from the source alone, with strong augmentation.
+    ``teacher.filtered``, ``supervision.cross_entropy``, ``supervision.coordinates``,
+    ``supervision.largest_component``, ``appearance.*`` and ``augmentation.*``. Without translation and teacher it is
+    learning from the source alone, with strong augmentation.
     """
 
     def __init__(
@@ -119,11 +120,7 @@ class CisfaPlusMethod:
 
     def preview(self, batch: Batch) -> Preview:
         """Source, its translation with the prediction on it, and the target with the prediction on it."""
-        synthetic = self.translate(batch.source)
-        with torch.no_grad(), self.autocast():
-            on_synthetic, on_target = self.segmenter(synthetic).argmax(1), self.segmenter(batch.target).argmax(1)
-        columns = {"source": batch.source[:, 0], "synthetic": synthetic[:, 0], "target": batch.target[:, 0]}
-        return Preview(columns, {"source": batch.labels, "synthetic": on_synthetic, "target": on_target})
+        return preview_of(batch, self.translate(batch.source), self.segmenter, self.autocast)
 
     def _segment_looks(self, source: Tensor, batch: Batch, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """The student's logits of source, target and drawn slices with random looks, in one pass; empty for none."""
@@ -163,9 +160,8 @@ class CisfaPlusMethod:
     def _follow(self, teacher: Segmenter) -> None:
         """Move the teacher a little towards the student."""
         steps = int(self.atlas.batches)
-        decay = min(
-            self.config.teacher.decay, (1 + steps) / (10 + steps)
-        )  # or the first, random weights would stay long
+        # less in the first steps, or the random weights of the beginning would stay long
+        decay = min(self.config.teacher.decay, (1 + steps) / (10 + steps))
         with torch.no_grad():
             torch._foreach_lerp_(list(teacher.parameters()), list(self.learner.parameters()), 1 - decay)
 

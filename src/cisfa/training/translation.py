@@ -12,9 +12,10 @@ from cisfa.losses.structure import structure_loss
 from cisfa.networks.discriminator import Discriminator
 from cisfa.networks.generator import Generator
 from cisfa.networks.projection import PatchProjector
-from cisfa.training.method import Batch
+from cisfa.networks.segmenter import Segmenter
+from cisfa.training.method import Batch, Preview
 from cisfa.training.optimisers import adam, descend, frozen
-from cisfa.training.precision import autocast_for
+from cisfa.training.precision import Autocast, autocast_for
 from cisfa.training.processes import Processes
 
 
@@ -116,6 +117,14 @@ class Translation:
             for query, key, inside in zip(queries, keys, in_organ, strict=True)
         ]
         return torch.stack(layers).mean()
+
+
+def preview_of(batch: Batch, synthetic: Tensor, segmenter: Segmenter, autocast: Autocast) -> Preview:
+    """Source with its labels, its translation with the prediction on it, and the target with the prediction on it."""
+    with torch.no_grad(), autocast():
+        on_synthetic, on_target = segmenter(synthetic).argmax(1), segmenter(batch.target).argmax(1)
+    columns = {"source": batch.source[:, 0], "synthetic": synthetic[:, 0], "target": batch.target[:, 0]}
+    return Preview(columns, {"source": batch.labels, "synthetic": on_synthetic, "target": on_target})
 
 
 def update_discriminator(
