@@ -390,3 +390,20 @@ def test_what_is_no_lack_of_memory_is_a_bug_and_stays_one(events: list[Event]) -
     with pytest.raises(RuntimeError, match="driver"):
         SliceRunner(TooLarge(0, RuntimeError("driver too old")), GPU, 4, events.append)
     assert events == []
+
+
+class Everywhere(nn.Module):
+    """Finds its one organ wherever it looks."""
+
+    def forward(self, slices: Tensor) -> Tensor:
+        found = torch.ones_like(slices[:, 0], dtype=torch.long)
+        return 50.0 * nn.functional.one_hot(found, 2).movedim(-1, 1).float()
+
+
+def test_a_slice_that_shows_nothing_holds_no_organ() -> None:
+    slices = some_slices()
+    slices[2], slices[4] = -0.8, 1e-4 * slices[4]
+    probabilities = run(SliceRunner(Everywhere(), CPU, 3, lambda event: None), slices)
+    assert [bool((one.argmax(0) == 1).all()) for one in probabilities] == [True, True, False, True, False, True, True]
+    assert np.array_equal(probabilities[[2, 4]].sum(axis=1), np.ones((2, 32, 40)))
+    assert (probabilities[[2, 4], 0] == 1).all()

@@ -207,3 +207,58 @@ def test_labels_do_not_change_the_slices(domains: Any) -> None:
     cases = labelled_cases(domains.source)
     unlabelled = [replace(case, labels=None) for case in cases]
     assert torch.equal(read(cases).voxels, read(unlabelled).voxels)
+
+
+def blanked(case: CaseFiles, slices: tuple[int, ...], *, noise: float = 0.0) -> tuple[int, int]:
+    """Make slices of a case's file show nothing, as padding does; how many of its slices are labelled, and were."""
+    volume = read_volume(case.volume)
+    voxels = volume.voxels.astype(np.float32)
+    for number in slices:
+        voxels[number] = voxels.min() + noise * np.random.default_rng(number).normal(size=voxels.shape[1:])
+    write_volume(Volume(voxels, volume.geometry), case.volume)
+    assert case.labels is not None
+    labelled = read_label_map(case.labels).voxels.any(axis=(1, 2))
+    return int(np.delete(labelled, slices).sum()), int(labelled.sum())
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_slices_that_show_nothing_are_left_out_with_their_labels(own_domains: Any, noise: float) -> None:
+    cases = labelled_cases(own_domains.source)
+    before = read(cases, "CT")
+    left, all_labelled = blanked(cases[1], (2, 5), noise=noise)
+    slices = read(cases, "CT")
+    assert slices.without_contrast == 2
+    assert before.without_contrast == 0
+    assert slices.slices_of_cases == (6, 4, 6)
+    assert len(slices) == 16
+    assert slices.labels is not None
+    assert left < all_labelled
+    assert int(slices.labels[6:10].flatten(1).any(1).sum()) == left
+    for kept, whole in ((slice(0, 6), slice(0, 6)), (slice(10, 16), slice(12, 18))):
+        assert torch.equal(slices.voxels[kept], before.voxels[whole])
+    assert slices.voxels.float().std(dim=(1, 2, 3)).min() > 0.1
+
+
+def test_drawn_slices_keep_their_labels_where_others_are_left_out(own_domains: Any) -> None:
+    case = labelled_cases(own_domains.source)[0]
+    assert case.labels is not None
+    blanked(case, (0, 2))
+    drawn = replace(case, labels=None, few_labels=case.labels)
+    few, whole = read([drawn], "CT").few, read([case], "CT")
+    assert few is not None
+    assert whole.labels is not None
+    assert few.at.tolist() == torch.nonzero(whole.labels.flatten(1).any(1)).flatten().tolist()
+    assert torch.equal(few.labels, whole.labels[few.at])
+
+
+def test_what_is_drawn_on_slices_that_show_nothing_is_no_drawing(own_domains: Any) -> None:
+    case = labelled_cases(own_domains.source)[0]
+    assert case.labels is not None
+    label_map = read_label_map(case.labels)
+    drawn = int(np.flatnonzero(label_map.voxels.any(axis=(1, 2)))[0])
+    voxels = np.zeros_like(label_map.voxels)
+    voxels[drawn] = label_map.voxels[drawn]
+    write_label_map(LabelMap(voxels, label_map.geometry), case.labels)
+    blanked(case, (drawn,))
+    with pytest.raises(CaseError, match="on slices without contrast"):
+        read([replace(case, labels=None, few_labels=case.labels)], "CT")

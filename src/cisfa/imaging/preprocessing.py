@@ -26,6 +26,8 @@ _STANDARD_DIRECTIONS: dict[Plane, tuple[tuple[int, int], tuple[int, int], tuple[
     "sagittal": ((0, 1), (2, -1), (1, 1)),
 }
 _CLEARLY_THICKER = 1.3
+# of a slice's spread in a volume whose own is 1
+_LEAST_CONTRAST = 0.01
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,19 @@ class Preprocessing:
         if not self.config.crop_to_body:
             return uncut.box
         return (uncut.box[0], *body_bounds(standard, self.modality, self.config))
+
+
+def with_contrast(slices: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Which slices show anything: padding and the empty ends of a volume do not.
+
+    Args:
+        slices: (slices, rows, columns), z-scored by volume.
+
+    Returns:
+        (slices,), False where the standard deviation is below a hundredth of the volume's.
+    """
+    spread: NDArray[np.float64] = slices.std(axis=(1, 2), dtype=np.float64)
+    return spread >= _LEAST_CONTRAST
 
 
 def choose_plane(geometry: Geometry, choice: PlaneChoice) -> Plane:

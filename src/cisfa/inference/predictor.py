@@ -14,7 +14,7 @@ from cisfa.bundle.manifest import Manifest
 from cisfa.errors import BundleError, DeviceError
 from cisfa.events import Notice, Progress, Report
 from cisfa.imaging.intensity import guess_modality
-from cisfa.imaging.preprocessing import PreparedSlices, Preprocessing, Restorer
+from cisfa.imaging.preprocessing import PreparedSlices, Preprocessing, Restorer, with_contrast
 from cisfa.imaging.roi import Roi
 from cisfa.imaging.volume import LabelMap, Volume
 from cisfa.inference.network import fast_precision, load_segmenter
@@ -155,6 +155,9 @@ class SliceRunner:
     def run(self, slices: NDArray[np.float32], take: Callable[[int, NDArray[np.float32]], None]) -> None:
         """Segment (slices, rows, columns); ``take`` gets the first slice's index and probabilities of each batch.
 
+        A slice without contrast holds no organ, whatever the network says of it: it learned from no such slice, and
+        its norms divide by what there is not.
+
         Raises:
             DeviceError: Memory runs out on the CPU with one slice at a time.
         """
@@ -164,6 +167,9 @@ class SliceRunner:
             if probabilities is None:
                 self._step_down()
             else:
+                empty = ~with_contrast(slices[first : first + len(probabilities)])
+                probabilities[empty] = 0
+                probabilities[empty, 0] = 1
                 take(first, probabilities)
                 first += len(probabilities)
 

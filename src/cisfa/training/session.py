@@ -205,6 +205,8 @@ def _read_domains(
             files, config.preprocessing, modality=modality, organs=organs, on_case=_telling(report, domain)
         )
         report(Notice(f"{domain}: {len(files)} cases, {len(slices)} slices, read as {slices.modality}."))
+        if slices.without_contrast:
+            report(Notice(f"{domain}: {slices.without_contrast} more slices show nothing and are left out."))
         return slices
 
     source = read("source", cases.source, config.source_modality)

@@ -1,14 +1,11 @@
 """All slices of a domain, read once, normalised, and kept in memory on the device."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from cisfa.cases.case_folder import CaseFiles
@@ -17,15 +14,19 @@ from cisfa.config import Modality, PreprocessingConfig
 from cisfa.errors import CaseError
 from cisfa.imaging.dicom_modality import modality_of
 from cisfa.imaging.intensity_profile import intensity_quantiles
-from cisfa.imaging.organ_volumes import whole_volumes_ml
 from cisfa.imaging.organs import Organ
-from cisfa.imaging.preprocessing import Preprocessing, SliceFrame
-from cisfa.imaging.volume import LabelMap, Volume
-from cisfa.imaging.volume_files import read_label_map, read_volume
+from cisfa.imaging.preprocessing import Preprocessing, with_contrast
+from cisfa.imaging.volume import Volume
+from cisfa.imaging.volume_files import read_volume
+from cisfa.training.label_slices import (
+    LabelSlices,
+    classes_of_values,
+    fingerprint_of,
+    read_few_labels,
+    read_labels,
+)
 
 CaseDone = Callable[[int, int], None]
-
-_MOST_ORGANS = 255  # class indices are kept in a byte
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,7 @@ class DomainSlices:
         patient_keys: Of each case, digests of what identifies its patient, from the list of cases or its DICOM series.
         quantiles: Of each case's intensities (:func:`~cisfa.imaging.intensity_profile.intensity_quantiles`).
         volumes_ml: Of each case with labels, label value to volume of the organs that lie in it as a whole.
+        without_contrast: How many slices were left out, since there is nothing on them.
     """
 
     voxels: Tensor
@@ -76,6 +78,7 @@ class DomainSlices:
     patient_keys: tuple[tuple[str, ...], ...] = ()
     quantiles: tuple[tuple[float, ...], ...] = ()
     volumes_ml: tuple[Mapping[int, float], ...] = ()
+    without_contrast: int = 0
 
     def __len__(self) -> int:
         """Number of slices."""
@@ -120,7 +123,11 @@ def read_slices(
     organs: Sequence[Organ],
     on_case: CaseDone,
 ) -> DomainSlices:
-    """Read and prepare all slices of a domain's cases.
+    """Read and prepare all slices of a domain's cases that show anything.
+
+    Slices without contrast (:func:`~cisfa.imaging.preprocessing.with_contrast`) are left out: padding and empty ends of
+    volumes teach nothing, and instance norm divides by their spread, so that one of them in a batch makes gradients
+    large without limit.
 
     Args:
         cases: Those with a label map are read with it, likewise those with few labels.
@@ -137,24 +144,27 @@ def read_slices(
     """
     if not cases:
         raise CaseError("There are no cases to read.")
-    classes = _classes_of_values(organs)
+    classes = classes_of_values(organs)
     settled: Modality = modality or modality_of(read_volume(cases[0].volume))
     preprocessing = Preprocessing(config, settled)
     slices, fingerprints, patient_keys, quantiles = [], [], [], []
-    labels: list[_LabelSlices] = []
-    few: list[_LabelSlices | None] = []
+    labels: list[LabelSlices] = []
+    few: list[LabelSlices | None] = []
+    without_contrast = 0
     for done, case in enumerate(cases, start=1):
         volume = read_volume(case.volume)
         if modality is None:
             _require_modality(settled, volume, path=case.volume)
         prepared = preprocessing.apply(volume)
-        slices.append(prepared.voxels.astype(np.float16))
+        kept = with_contrast(prepared.voxels)
+        slices.append(prepared.voxels[kept].astype(np.float16))
+        without_contrast += int((~kept).sum())
         quantiles.append(intensity_quantiles(prepared.voxels))
-        fingerprints.append(_fingerprint(volume.voxels, "<f4"))
+        fingerprints.append(fingerprint_of(volume.voxels, "<f4"))
         patient_keys.append(case.patient_keys + (volume.series.patient_keys if volume.series else ()))
         if case.labels is not None:
-            labels.append(_read_labels(case.labels, case, classes, preprocessing, prepared.frame))
-        few.append(_read_few_labels(case, classes, preprocessing, prepared.frame))
+            labels.append(read_labels(case.labels, case, classes, preprocessing, prepared.frame, kept))
+        few.append(read_few_labels(case, classes, preprocessing, prepared.frame, kept))
         on_case(done, len(cases))
     _require_distinct(fingerprints, [str(case.volume) for case in cases])
     return DomainSlices(
@@ -168,6 +178,7 @@ def read_slices(
         patient_keys=tuple(patient_keys),
         quantiles=tuple(quantiles),
         volumes_ml=tuple(one.volumes_ml for one in labels),
+        without_contrast=without_contrast,
     )
 
 
@@ -213,10 +224,6 @@ def _require_modality(settled: Modality, volume: Volume, *, path: Path) -> None:
         )
 
 
-def _fingerprint(voxels: NDArray[Any], dtype: str) -> str:
-    return hashlib.sha256(np.ascontiguousarray(voxels, dtype=dtype).tobytes()).hexdigest()
-
-
 def _require_distinct(fingerprints: Sequence[str], paths: Sequence[str]) -> None:
     first: dict[str, str] = {}
     for fingerprint, path in zip(fingerprints, paths, strict=True):
@@ -228,73 +235,7 @@ def _require_distinct(fingerprints: Sequence[str], paths: Sequence[str]) -> None
         first[fingerprint] = path
 
 
-def _classes_of_values(organs: Sequence[Organ]) -> dict[int, int]:
-    if len(organs) > _MOST_ORGANS:
-        raise CaseError(f"There are {len(organs)} organs; at most {_MOST_ORGANS} can be learned at once. Drop some.")
-    return {0: 0, **{organ.label: index for index, organ in enumerate(organs, start=1)}}
-
-
-def _with_meaning(label_map: LabelMap, meaning: Mapping[int, int] | None, name: str) -> LabelMap:
-    """The label map with the organs' labels for its own values."""
-    if meaning is None:
-        return label_map
-    values = np.unique(label_map.voxels)
-    unknown = [int(value) for value in values if value and int(value) not in meaning]
-    if unknown:
-        raise CaseError(
-            f"{name} holds the label value {unknown[0]}, of which the list of cases does not say what it is. Say which"
-            " organ it is, or that it is not to be learned."
-        )
-    table: NDArray[np.uint16] = np.zeros(int(values.max(initial=0)) + 1, dtype=np.uint16)
-    for value in values[values > 0]:
-        table[value] = meaning[int(value)]
-    return LabelMap(table[label_map.voxels], label_map.geometry, label_map.name)
-
-
-@dataclass(frozen=True, eq=False)
-class _LabelSlices:
-    """A case's labels.
-
-    Attributes:
-        classes: Class indices, (slices, rows, columns).
-        fingerprint: SHA-256 of the label map.
-        volumes_ml: Label value to volume of the organs that lie in it as a whole.
-    """
-
-    classes: NDArray[np.unsignedinteger]
-    fingerprint: str
-    volumes_ml: Mapping[int, float]
-
-
-def _read_labels(
-    path: Path, case: CaseFiles, classes: dict[int, int], preprocessing: Preprocessing, frame: SliceFrame
-) -> _LabelSlices:
-    """A label map of a case, cut as its volume was."""
-    label_map = _with_meaning(read_label_map(path), case.values, str(path))
-    label_map.geometry.require_same_grid(frame.geometry, ours=str(path), theirs=str(case.volume))
-    in_classes = _as_classes(label_map, classes, str(path))
-    return _LabelSlices(
-        classes=preprocessing.apply_to_labels(in_classes, frame),
-        fingerprint=_fingerprint(label_map.voxels, "<u2"),
-        volumes_ml=whole_volumes_ml(label_map),
-    )
-
-
-def _read_few_labels(
-    case: CaseFiles, classes: dict[int, int], preprocessing: Preprocessing, frame: SliceFrame
-) -> _LabelSlices | None:
-    if case.few_labels is None:
-        return None
-    found = _read_labels(case.few_labels, case, classes, preprocessing, frame)
-    if not found.classes.any():
-        raise CaseError(
-            f"What is drawn in {case.few_labels} lies outside of the body or is smaller than a pixel of the slices that"
-            " are learned from. Draw every organ of a slice, or leave this file out."
-        )
-    return found
-
-
-def _drawn_slices(few: Sequence[_LabelSlices | None], slices_of_cases: Sequence[int]) -> FewLabels | None:
+def _drawn_slices(few: Sequence[LabelSlices | None], slices_of_cases: Sequence[int]) -> FewLabels | None:
     """The slices with any drawn pixel; None where no case has few labels."""
     at, labels = [], []
     begins = np.cumsum([0, *slices_of_cases[:-1]])
@@ -307,24 +248,3 @@ def _drawn_slices(few: Sequence[_LabelSlices | None], slices_of_cases: Sequence[
         return None
     fingerprints = tuple("" if case is None else case.fingerprint for case in few)
     return FewLabels(torch.from_numpy(np.concatenate(at)), torch.from_numpy(np.concatenate(labels)), fingerprints)
-
-
-def _as_classes(label_map: LabelMap, classes: dict[int, int], name: str) -> LabelMap:
-    """The label map with class indices for label values."""
-    values = np.unique(label_map.voxels)
-    unknown = [int(value) for value in values if int(value) not in classes]
-    known = ", ".join(str(value) for value in classes if value)
-    if unknown:
-        raise CaseError(
-            f"{name} holds the label value {unknown[0]}, but the organs have {known}. Name it with"
-            ' --set organs={"1":"liver",...}, or in a dataset.json beside the folders, or remove it.'
-        )
-    if not values.any():
-        raise CaseError(
-            f"{name} holds no organ at all, only background (organs have {known}). Draw them, or take it out of the"
-            " cases."
-        )
-    table: NDArray[np.uint8] = np.zeros(int(values.max()) + 1, dtype=np.uint8)
-    for value in values:
-        table[value] = classes[int(value)]
-    return LabelMap(table[label_map.voxels], label_map.geometry, label_map.name)
