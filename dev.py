@@ -99,7 +99,8 @@ def test(*options: str) -> None:
     step("windows without a screen", python("-I", str(WINDOWS)))
     step("programs for DICOM", python("-I", str(PROGRAMS)))
     # a process for each core, each with one thread: most of what is tested is too small for more
-    together = ("--numprocesses", "auto", "--dist", "loadfile")
+    # in the order that Testing/conftest.py gives them
+    together = ("--numprocesses", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
     step("pytest", python("-m", "pytest", *options, *together), OMP_NUM_THREADS="1")
 
 

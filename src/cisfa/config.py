@@ -191,12 +191,15 @@ class TeacherConfig:
     # pixels of which the teacher is less sure are not learned from
     filtered: bool = True
     # whether labels are dropped, too, where no source case has that organ, or more of it than any has
+    least_dice: float = 0.5
+    # on source slices, below which an organ is not learned yet, so that nothing is taught where it may lie
 
     def __post_init__(self) -> None:
         _require(self.weight >= 0, "teacher.weight", self.weight, "at least 0")
         _require(self.ramp_up >= 0, "teacher.ramp_up", self.ramp_up, "at least 0")
         _require(0 <= self.decay < 1, "teacher.decay", self.decay, "from 0 to below 1")
         _require(0 <= self.confidence < 1, "teacher.confidence", self.confidence, "from 0 to below 1")
+        _require(0 <= self.least_dice <= 1, "teacher.least_dice", self.least_dice, "from 0 to 1")
 
 
 @dataclass(frozen=True)

@@ -196,11 +196,11 @@ def test_a_target_that_was_chosen_by_its_labels_is_warned_of(study: Path) -> Non
 
 
 def test_no_label_of_the_target_is_ever_opened(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cisfa.training import slice_dataset
+    from cisfa.training import label_slices
 
     opened: list[Path] = []
-    real = slice_dataset.read_label_map
-    monkeypatch.setattr(slice_dataset, "read_label_map", lambda path: (opened.append(path), real(path))[1])
+    real = label_slices.read_label_map
+    monkeypatch.setattr(label_slices, "read_label_map", lambda path: (opened.append(path), real(path))[1])
     run(study, *SETTINGS)
     assert len(opened) == 2
     assert {path.parent for path in opened} == {study / "CT Fälle" / "labels"}

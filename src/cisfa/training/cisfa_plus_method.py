@@ -94,6 +94,8 @@ class CisfaPlusMethod:
             source = self._some_translated(batch.source, synthetic.float(), rng)
         taught = self._teach(self.teacher, batch) if self.teacher else None
         on_source, on_target, on_few = self._segment_looks(source, batch, rng)
+        if self.teacher:
+            self.atlas.watch(on_source, batch.labels, self.processes)
         losses["dice"] = dice_loss(on_source, batch.labels, over_all=self.processes.sum)
         loss = losses["dice"]
         if self.config.supervision.cross_entropy > 0:
@@ -148,7 +150,7 @@ class CisfaPlusMethod:
             logits = teacher(batch.target).float()
         labels, trusted = most_likely(logits, self.config.teacher.confidence)
         if self.config.teacher.filtered:
-            trusted = trusted & self.atlas.trusted(labels)
+            trusted = trusted & self.atlas.trusted(labels, least_dice=self.config.teacher.least_dice)
         return labels, trusted
 
     def _teacher_weight(self) -> float:

@@ -1,4 +1,4 @@
-"""Where source cases have their organs, and how much of them a slice shows: what a label has to look like."""
+"""Where source cases have their organs, how much of them a slice shows, and which of them a network has learned."""
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +8,7 @@ from cisfa.training.processes import Processes
 
 _ROOM = 0.04  # of the edge: how far beyond the places of the source an organ may lie
 _AREA = 1.3  # times the largest area in a source slice
+_MEMORY = 0.98  # of what was found on source slices, for each batch: the Dice is that of about fifty
 
 
 class OrganAtlas(nn.Module):
@@ -20,6 +21,8 @@ class OrganAtlas(nn.Module):
     seen: Tensor
     largest: Tensor
     batches: Tensor
+    overlap: Tensor
+    sizes: Tensor
 
     def __init__(self, *, classes: int, size: int) -> None:
         """Begin with an atlas that knows nothing.
@@ -32,6 +35,8 @@ class OrganAtlas(nn.Module):
         self.register_buffer("seen", torch.zeros((classes, size, size)))
         self.register_buffer("largest", torch.zeros(classes))
         self.register_buffer("batches", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("overlap", torch.zeros(classes))
+        self.register_buffer("sizes", torch.zeros(classes))
 
     def learn(self, labels: Tensor, processes: Processes) -> None:
         """Take in the labels of a batch.
@@ -47,17 +52,44 @@ class OrganAtlas(nn.Module):
         self.largest.copy_(torch.maximum(self.largest, areas.amax(0)))
         self.batches += 1
 
-    def trusted(self, labels: Tensor) -> Tensor:
-        """Where labels (batch, rows, columns) are such as the source has them; background is everywhere.
+    @torch.no_grad()
+    def watch(self, logits: Tensor, labels: Tensor, processes: Processes) -> None:
+        """See how well a network finds the organs in a batch of source slices.
+
+        Args:
+            logits: Of this process's share, (batch, classes, rows, columns).
+            labels: Of the same slices, (batch, rows, columns).
+            processes: Those that train together.
+        """
+        found, there = (F.one_hot(classes, len(self.seen)).bool() for classes in (logits.argmax(1), labels))
+        both, either = (found & there).sum((0, 1, 2)), found.sum((0, 1, 2)) + there.sum((0, 1, 2))
+        overlap, sizes = processes.sum(torch.stack([both, either]).float())
+        self.overlap.mul_(_MEMORY).add_(overlap)
+        self.sizes.mul_(_MEMORY).add_(sizes)
+
+    @property
+    def dice(self) -> Tensor:
+        """How well each class was found in the source slices of late, (classes,); 0 for what was not there."""
+        return 2 * self.overlap / self.sizes.clamp_min(1)
+
+    def trusted(self, labels: Tensor, *, least_dice: float = 0.0) -> Tensor:
+        """Where labels (batch, rows, columns) are such as the source has them; background is nearly everywhere.
+
+        Args:
+            labels: Class indices that a network found.
+            least_dice: Of an organ in source slices (:attr:`dice`), below which the network has not learned it yet:
+                neither what it takes for that organ is trusted, nor background where that organ may lie.
 
         Returns:
-            A mask, (batch, rows, columns): False for pixels at places where the source never has that organ, and for
-            all of an organ in a slice that shows much more of it than any source slice.
+            A mask, (batch, rows, columns): False for pixels at places where the source never has that organ, for all
+            of an organ in a slice that shows much more of it than any source slice, and as ``least_dice`` says.
         """
         reach = 2 * round(_ROOM * self.seen.shape[-1]) + 1
         places = F.max_pool2d(self.seen[None], reach, stride=1, padding=reach // 2)[0] > 0
-        places[0] = True
+        learned = self.dice >= least_dice
+        places[0] = ~places[1:][~learned[1:]].any(0)
+        learned[0] = True
         masks = F.one_hot(labels, len(self.seen)).movedim(-1, 1).bool()
         fits = masks.sum((2, 3)) <= _AREA * self.largest
         fits[:, 0] = True
-        return (masks & places & fits[:, :, None, None]).any(1)
+        return (masks & (places & learned[:, None, None]) & fits[:, :, None, None]).any(1)

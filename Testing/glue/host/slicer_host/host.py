@@ -89,6 +89,8 @@ class Host:
         slicer_package.remove_module("packaging")
         self._application.current.end()
         gc.collect()
+        # what is left stays: looking through all of it again after each test took longer than the tests
+        gc.freeze()
 
     @property
     def scene(self) -> Any:
