@@ -157,6 +157,22 @@ def test_labels_where_no_source_case_has_that_organ_are_filtered(tiny: Tiny) -> 
     assert unfiltered._teach(method.segmenter, batch)[1].all()
 
 
+def test_an_organ_that_is_not_learned_yet_is_not_taught(tiny: Tiny) -> None:
+    """A step watches the student on source slices; organ 1 may lie anywhere, so nothing is taught before it is found."""
+    method = make_method(tiny("teacher.confidence=0"))
+    batch = replace(make_batch(), labels=torch.ones_like(make_batch().labels))
+    method.learner.head.bias.data = torch.tensor([0.0, -99.0, 0.0])
+    method.step(batch, rng())
+    assert method.atlas.dice[1] == 0
+    assert not method._teach(method.segmenter, batch)[1].any()
+    method.learner.head.bias.data = torch.tensor([0.0, 99.0, 0.0])
+    method.step(batch, rng())
+    assert method.atlas.dice[1] > 0.5
+    assert method._teach(method.segmenter, batch)[1].any()
+    always = make_method(tiny("teacher.confidence=0", "teacher.least_dice=0"))
+    assert always._teach(method.segmenter, batch)[1].any()
+
+
 def test_the_teachers_weight_grows_to_its_value(tiny: Tiny) -> None:
     method = make_method(tiny("teacher.weight=2", "teacher.ramp_up=4"))
     weights = []

@@ -57,3 +57,33 @@ def test_what_it_knows_is_saved_with_the_networks() -> None:
     labels = blob(slice(20, 30), slice(30, 44), 1) + blob(slice(10, 14), slice(8, 18), 2)
     assert torch.equal(other.trusted(labels), atlas.trusted(labels))
     assert int(other.batches) == 2
+
+
+def logits_of(labels: Tensor, classes: int = 3) -> Tensor:
+    return 9.0 * torch.nn.functional.one_hot(labels, classes).movedim(-1, 1).float()
+
+
+def test_the_dice_is_that_of_the_last_batches() -> None:
+    atlas = kidneys()
+    assert atlas.dice.tolist() == [0, 0, 0]
+    truth = blob(slice(20, 30), slice(8, 18), 1) + blob(slice(20, 30), slice(32, 42), 2)
+    half = blob(slice(20, 30), slice(13, 23), 1)  # half of the one, nothing of the other
+    atlas.watch(logits_of(half), truth, ALONE)
+    assert atlas.dice[1:].tolist() == [0.5, 0]
+    for _ in range(400):
+        atlas.watch(logits_of(truth), truth, ALONE)
+    assert atlas.dice.min() > 0.99
+
+
+def test_what_is_not_learned_yet_teaches_nothing_where_it_may_lie() -> None:
+    atlas = kidneys()
+    truth = blob(slice(20, 30), slice(8, 18), 1) + blob(slice(20, 30), slice(32, 42), 2)
+    atlas.watch(logits_of(blob(slice(20, 30), slice(8, 18), 1)), truth, ALONE)  # finds the right kidney alone
+    labels = blob(slice(20, 30), slice(8, 18), 1) + blob(slice(20, 25), slice(32, 42), 2)
+    trusted = atlas.trusted(labels, least_dice=0.5)
+    assert trusted[labels == 1].all()
+    assert not trusted[:, 20:30, 32:42].any()  # neither as kidney nor as background
+    everywhere_right = atlas.trusted(torch.ones_like(labels), least_dice=0.5)
+    assert not everywhere_right[:, 20:30, 32:42].any()  # nor as the kidney that is learned
+    assert trusted[:, :15].all()
+    assert atlas.trusted(labels).all()

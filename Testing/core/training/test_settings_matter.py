@@ -67,6 +67,7 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "teacher.ramp_up": ("0", ("method=cisfa-plus", "teacher.confidence=0")),
     "teacher.decay": ("0", ("method=cisfa-plus",)),
     "teacher.confidence": ("0", ("method=cisfa-plus",)),
+    "teacher.least_dice": ("0", ("method=cisfa-plus", "teacher.confidence=0")),
     "teacher.filtered": ("false", ("method=cisfa-plus", "teacher.confidence=0")),
     "supervision.cross_entropy": ("0", ("method=cisfa-plus",)),
     "supervision.coordinates": ("false", ("method=cisfa-plus",)),

@@ -73,12 +73,12 @@ class OrganAtlas(nn.Module):
         return 2 * self.overlap / self.sizes.clamp_min(1)
 
     def trusted(self, labels: Tensor, *, least_dice: float = 0.0) -> Tensor:
-        """Where labels (batch, rows, columns) are such as the source has them; background is nearly everywhere.
+        """Where labels (batch, rows, columns) are such as the source has them; background is everywhere.
 
         Args:
             labels: Class indices that a network found.
             least_dice: Of an organ in source slices (:attr:`dice`), below which the network has not learned it yet:
-                neither what it takes for that organ is trusted, nor background where that organ may lie.
+                nothing is trusted where that organ may lie, since it is taken there for background or a neighbour.
 
         Returns:
             A mask, (batch, rows, columns): False for pixels at places where the source never has that organ, for all
@@ -86,10 +86,9 @@ class OrganAtlas(nn.Module):
         """
         reach = 2 * round(_ROOM * self.seen.shape[-1]) + 1
         places = F.max_pool2d(self.seen[None], reach, stride=1, padding=reach // 2)[0] > 0
-        learned = self.dice >= least_dice
-        places[0] = ~places[1:][~learned[1:]].any(0)
-        learned[0] = True
+        may_be_unknown = places[1:][self.dice[1:] < least_dice].any(0)
+        places[0] = True
         masks = F.one_hot(labels, len(self.seen)).movedim(-1, 1).bool()
         fits = masks.sum((2, 3)) <= _AREA * self.largest
         fits[:, 0] = True
-        return (masks & (places & learned[:, None, None]) & fits[:, :, None, None]).any(1)
+        return (masks & places & fits[:, :, None, None]).any(1) & ~may_be_unknown
