@@ -158,7 +158,7 @@ def test_labels_where_no_source_case_has_that_organ_are_filtered(tiny: Tiny) -> 
 
 
 def test_an_organ_that_is_not_learned_yet_is_not_taught(tiny: Tiny) -> None:
-    """A step watches the student on source slices; organ 1 may lie anywhere, so nothing is taught before it is found."""
+    """Organ 1 may lie anywhere, so nothing is taught before it is found in source slices."""
     method = make_method(tiny("teacher.confidence=0"))
     batch = replace(make_batch(), labels=torch.ones_like(make_batch().labels))
     method.learner.head.bias.data = torch.tensor([0.0, -99.0, 0.0])
