@@ -34,6 +34,7 @@ TINY = (
     "patch_contrast.patches=16",
     "optimiser.batch_size=2",
     'schedule={"steps": 8, "checkpoint_every": 2, "metrics_every": 2, "preview_every": 100}',
+    "teacher.begin=0",
     'organs={"1": "liver", "3": "spleen"}',
 )
 

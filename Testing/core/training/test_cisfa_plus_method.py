@@ -141,20 +141,21 @@ def test_labels_of_the_source_have_no_say_in_what_the_teacher_labels(tiny: Tiny)
     """Pseudo-labels are the teacher's own, at full confidence and without the atlas."""
     method = make_method(tiny("teacher.confidence=0", "teacher.filtered=false"))
     batch = make_batch()
-    labels, trusted = method._teach(method.segmenter, batch)
+    lesson = method._lesson(method.segmenter, batch)
+    assert lesson is not None
     with torch.no_grad():
-        assert torch.equal(labels, method.segmenter(batch.target).argmax(1))
-    assert trusted.all()
+        assert torch.equal(lesson.labels, method.segmenter(batch.target).argmax(1))
+    assert lesson.trusted.all()
 
 
 def test_labels_where_no_source_case_has_that_organ_are_filtered(tiny: Tiny) -> None:
     method = make_method(tiny("teacher.confidence=0"))
-    batch = make_batch()
+    target = make_batch().target
     method.segmenter.head.bias.data = torch.tensor([-99.0, 99.0, -99.0])  # organ 1 everywhere
-    _, trusted = method._teach(method.segmenter, batch)
+    _, trusted = method._taught(method.segmenter, target)
     assert not trusted.any()
     unfiltered = make_method(tiny("teacher.confidence=0", "teacher.filtered=false"))
-    assert unfiltered._teach(method.segmenter, batch)[1].all()
+    assert unfiltered._taught(method.segmenter, target)[1].all()
 
 
 def test_an_organ_that_is_not_learned_yet_is_not_taught(tiny: Tiny) -> None:
@@ -164,23 +165,38 @@ def test_an_organ_that_is_not_learned_yet_is_not_taught(tiny: Tiny) -> None:
     method.learner.head.bias.data = torch.tensor([0.0, -99.0, 0.0])
     method.step(batch, rng())
     assert method.atlas.dice[1] == 0
-    assert not method._teach(method.segmenter, batch)[1].any()
+    assert not method._taught(method.segmenter, batch.target)[1].any()
     method.learner.head.bias.data = torch.tensor([0.0, 99.0, 0.0])
     method.step(batch, rng())
     assert method.atlas.dice[1] > 0.5
-    assert method._teach(method.segmenter, batch)[1].any()
+    assert method._taught(method.segmenter, batch.target)[1].any()
     always = make_method(tiny("teacher.confidence=0", "teacher.least_dice=0"))
-    assert always._teach(method.segmenter, batch)[1].any()
+    always.atlas.learn(batch.labels, always.processes)
+    assert always._taught(method.segmenter, batch.target)[1].any()
 
 
-def test_the_teachers_weight_grows_to_its_value(tiny: Tiny) -> None:
-    method = make_method(tiny("teacher.weight=2", "teacher.ramp_up=4"))
+def test_the_teachers_weight_grows_from_where_it_begins(tiny: Tiny) -> None:
+    method = make_method(tiny("teacher.weight=2", "teacher.begin=2", "teacher.ramp_up=4"))
     weights = []
-    for step in range(6):
+    for step in range(8):
         method.step(make_batch(), rng(step))
         weights.append(method._teacher_weight())
-    assert weights == pytest.approx([2 * math.exp(-5 * (1 - t) ** 2) for t in (0.25, 0.5, 0.75, 1, 1, 1)])
-    assert make_method(tiny("teacher.ramp_up=0"))._teacher_weight() == 1
+    grown = [2 * math.exp(-5 * (1 - t) ** 2) for t in (0.25, 0.5, 0.75, 1, 1, 1)]
+    assert weights == pytest.approx([0, 0, *grown])
+    at_once = make_method(tiny("teacher.ramp_up=0"))
+    at_once.step(make_batch(), rng())
+    assert at_once._teacher_weight() == 1
+
+
+def test_before_the_teacher_begins_the_target_is_not_segmented(tiny: Tiny) -> None:
+    """It says nothing yet, and costs nothing; the tables have its columns from the first step on."""
+    method, sizes = make_method(tiny("teacher.begin=1", "teacher.ramp_up=0", "teacher.confidence=0")), []
+    method.learner.register_forward_hook(lambda network, given, found: sizes.append(len(given[0])))
+    first, second = (method.step(make_batch(), rng(step)) for step in range(2))
+    assert sizes == [len(make_batch().source), len(make_batch().source) + len(make_batch().target)]
+    assert first["teacher"] == first["trusted"] == 0
+    assert set(first) == set(second)
+    assert second["teacher"] > 0
 
 
 def test_as_many_slices_are_translated_as_the_share_says(tiny: Tiny) -> None:

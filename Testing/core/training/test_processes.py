@@ -54,7 +54,13 @@ RECIPES = {
     "sequential, target pushed": ("feature_contrast.combination=sequential", "segmentation_adversary.pushes=target"),
     "few labels": ("few_labels.weight=0.5", "feature_contrast.combination=off"),
     "source-only": ("method=source-only", "few_labels.weight=0.5"),
-    "cisfa-plus": ("method=cisfa-plus", "teacher.ramp_up=0", "teacher.confidence=0.4", "few_labels.weight=0.5"),
+    "cisfa-plus": (
+        "method=cisfa-plus",
+        "teacher.begin=0",
+        "teacher.ramp_up=0",
+        "teacher.confidence=0.4",
+        "few_labels.weight=0.5",
+    ),
 }
 IN_FLOAT32 = ("sum", "source-only")
 

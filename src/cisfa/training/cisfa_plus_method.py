@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,6 +23,21 @@ from cisfa.training.translation import Translation, detached, preview_of
 
 _BETAS = (0.9, 0.999)  # Adam's own; the paper's 0.5 is for networks that play against each other
 _RAMP_STEEPNESS = 5.0  # exp(-5 (1 - t)^2), as Tarvainen and Valpola 2017 have it
+
+
+@dataclass(frozen=True, eq=False)
+class _Lesson:
+    """What a teacher says of a batch of target slices.
+
+    Attributes:
+        labels: Class indices, (batch, rows, columns).
+        trusted: Where they may be believed, likewise.
+        weight: Of learning from them.
+    """
+
+    labels: Tensor
+    trusted: Tensor
+    weight: float
 
 
 class CisfaPlusMethod:
@@ -92,8 +107,8 @@ class CisfaPlusMethod:
         if self.translation:
             losses, synthetic = self.translation.update_generator(batch, rng)
             source = self._some_translated(batch.source, synthetic.float(), rng)
-        taught = self._teach(self.teacher, batch) if self.teacher else None
-        on_source, on_target, on_few = self._segment_looks(source, batch, rng)
+        lesson = self._lesson(self.teacher, batch) if self.teacher else None
+        on_source, on_target, on_few = self._segment_looks(source, batch.target if lesson else source[:0], batch, rng)
         if self.teacher:
             self.atlas.watch(on_source, batch.labels, self.processes)
         losses["dice"] = dice_loss(on_source, batch.labels, over_all=self.processes.sum)
@@ -101,11 +116,9 @@ class CisfaPlusMethod:
         if self.config.supervision.cross_entropy > 0:
             losses["cross-entropy"] = cross_entropy(on_source, batch.labels)
             loss = loss + self.config.supervision.cross_entropy * losses["cross-entropy"]
-        if taught:
-            pseudo_labels, trusted = taught
-            losses["trusted"] = (trusted & (pseudo_labels > 0)).float().mean()
-            losses["teacher"] = pseudo_label_loss(on_target, pseudo_labels, trusted, over_all=self.processes.sum)
-            loss = loss + self._teacher_weight() * losses["teacher"]
+        if self.teacher:
+            losses |= self._heard(lesson, on_target)
+            loss = loss + (lesson.weight if lesson else 0.0) * losses["teacher"]
         if batch.few_labels is not None:
             losses["few labels dice"] = dice_loss(on_few, batch.few_labels, over_all=self.processes.sum)
             loss = loss + self.config.few_labels.weight * losses["few labels dice"]
@@ -124,10 +137,11 @@ class CisfaPlusMethod:
         """Source, its translation with the prediction on it, and the target with the prediction on it."""
         return preview_of(batch, self.translate(batch.source), self.segmenter, self.autocast)
 
-    def _segment_looks(self, source: Tensor, batch: Batch, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def _segment_looks(
+        self, source: Tensor, target: Tensor, batch: Batch, rng: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """The student's logits of source, target and drawn slices with random looks, in one pass; empty for none."""
-        none = source[:0]
-        groups = [source, batch.target if self.teacher else none, none if batch.few is None else batch.few]
+        groups = [source, target, source[:0] if batch.few is None else batch.few]
         looks = [
             with_random_looks(group, self.config.appearance, rng, share=self.processes.share) if len(group) else group
             for group in groups
@@ -143,20 +157,37 @@ class CisfaPlusMethod:
         is_translated = self.processes.share.of(drawn < self.config.translation.share).to(source.device)
         return torch.where(is_translated[:, None, None, None], synthetic, source)
 
-    def _teach(self, teacher: Segmenter, batch: Batch) -> tuple[Tensor, Tensor]:
-        """What the teacher finds in the target slices, and where it may be believed."""
+    def _lesson(self, teacher: Segmenter, batch: Batch) -> _Lesson | None:
+        """Learn from the batch what organs look like, then label its target slices; None before the teacher begins."""
         self.atlas.learn(batch.labels, self.processes)
+        weight = self._teacher_weight()
+        return _Lesson(*self._taught(teacher, batch.target), weight) if weight > 0 else None
+
+    def _taught(self, teacher: Segmenter, target: Tensor) -> tuple[Tensor, Tensor]:
+        """What the teacher finds in the target slices, and where it may be believed."""
         with torch.no_grad(), self.autocast():
-            logits = teacher(batch.target).float()
+            logits = teacher(target).float()
         labels, trusted = most_likely(logits, self.config.teacher.confidence)
         if self.config.teacher.filtered:
             trusted = trusted & self.atlas.trusted(labels, least_dice=self.config.teacher.least_dice)
         return labels, trusted
 
+    def _heard(self, lesson: _Lesson | None, on_target: Tensor) -> dict[str, Tensor]:
+        """The loss of what the teacher says, and how much of it is organs; 0 before it begins."""
+        if lesson is None:
+            return dict.fromkeys(("trusted", "teacher"), torch.zeros((), device=on_target.device))
+        return {
+            "trusted": (lesson.trusted & (lesson.labels > 0)).float().mean(),
+            "teacher": pseudo_label_loss(on_target, lesson.labels, lesson.trusted, over_all=self.processes.sum),
+        }
+
     def _teacher_weight(self) -> float:
-        """The weight of what the teacher says, which grows in the first steps."""
+        """The weight of what the teacher says, which grows from 0 where it begins."""
         settings = self.config.teacher
-        passed = min(1.0, int(self.atlas.batches) / settings.ramp_up) if settings.ramp_up else 1.0
+        since = int(self.atlas.batches) - settings.begin
+        if since <= 0:
+            return 0.0
+        passed = min(1.0, since / settings.ramp_up) if settings.ramp_up else 1.0
         return settings.weight * math.exp(-_RAMP_STEEPNESS * (1 - passed) ** 2)
 
     def _follow(self, teacher: Segmenter) -> None:
