@@ -106,6 +106,16 @@ def test_checkpoints_are_as_large_as_told(tiny: Tiny, tmp_path: Path) -> None:
     assert estimate(config).disk_mib >= 4 * trial.state_mib
 
 
+def test_steps_with_a_teacher_that_begins_late_are_the_ones_that_count(tiny: Tiny) -> None:
+    late = tiny("teacher.begin=1000", "translation.share=0", method="cisfa-plus")
+    without = tiny("teacher.weight=0", "translation.share=0", method="cisfa-plus")
+    saved = [
+        try_steps(config, CPU, ignore, classes=3, with_few=False, limits=Limits(2.0)).saved_mib
+        for config in (late, without)
+    ]
+    assert max(saved[0].values()) > 1.3 * max(saved[1].values())
+
+
 def test_fewer_checkpoints_need_less_room(tiny: Tiny) -> None:
     one, five = (
         estimate(tiny(f'schedule={{"steps": 99, "checkpoint_every": 2, "keep_checkpoints": {keep}}}'))
