@@ -118,7 +118,8 @@ class CisfaPlusMethod:
             loss = loss + self.config.supervision.cross_entropy * losses["cross-entropy"]
         if self.teacher:
             losses |= self._heard(lesson, on_target)
-            loss = loss + (lesson.weight if lesson else 0.0) * losses["teacher"]
+        if lesson:
+            loss = loss + lesson.weight * losses["teacher"]
         if batch.few_labels is not None:
             losses["few labels dice"] = dice_loss(on_few, batch.few_labels, over_all=self.processes.sum)
             loss = loss + self.config.few_labels.weight * losses["few labels dice"]

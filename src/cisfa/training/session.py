@@ -206,7 +206,12 @@ def _read_domains(
         )
         report(Notice(f"{domain}: {len(files)} cases, {len(slices)} slices, read as {slices.modality}."))
         if slices.without_contrast:
-            report(Notice(f"{domain}: {slices.without_contrast} more slices show nothing and are left out."))
+            left_out = (
+                "1 more slice shows nothing and is"
+                if slices.without_contrast == 1
+                else (f"{slices.without_contrast} more slices show nothing and are")
+            )
+            report(Notice(f"{domain}: {left_out} left out."))
         return slices
 
     source = read("source", cases.source, config.source_modality)
