@@ -16,6 +16,7 @@ from cisfa.config import (
     PreprocessingConfig,
     ScheduleConfig,
     SegmentationAdversaryConfig,
+    SupervisionConfig,
     TrainingConfig,
     ValidationConfig,
 )
@@ -134,7 +135,9 @@ def test_a_value_of_the_wrong_kind_is_refused_by_name(assignment: str, complaint
         (FeatureContrastConfig, {"temperature": -0.2}),
         (SegmentationAdversaryConfig, {"weight": -0.1}),
         (OptimiserConfig, {"learning_rate": 0.0}),
+        (OptimiserConfig, {"cooldown": 1.1}),
         (OptimiserConfig, {"batch_size": 0}),
+        (SupervisionConfig, {"cooldown": -0.1}),
         (OptimiserConfig, {"betas": (0.5, 1.0)}),
         (OptimiserConfig, {"betas": (-0.1, 0.9)}),
         (AugmentationConfig, {"rotation_degrees": -1.0}),

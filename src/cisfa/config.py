@@ -107,10 +107,12 @@ class SegmentationAdversaryConfig:
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    """Adam, the same for all networks, at a constant rate."""
+    """Adam, the same for all networks."""
 
     learning_rate: float = 2e-4
     # the paper's; small networks bear twice as much
+    cooldown: float = 0.0
+    # part of the steps, at the end, in which the rate falls linearly to zero; the paper's rate is constant
     betas: tuple[float, float] = (0.5, 0.999)
     # of Adam; 0.5 is usual where networks play against each other
     batch_size: int = 4
@@ -120,6 +122,7 @@ class OptimiserConfig:
 
     def __post_init__(self) -> None:
         _require(self.learning_rate > 0, "optimiser.learning_rate", self.learning_rate, "above 0")
+        _require(0 <= self.cooldown <= 1, "optimiser.cooldown", self.cooldown, "from 0 to 1")
         _require(all(0 <= beta < 1 for beta in self.betas), "optimiser.betas", self.betas, "from 0 to below 1")
         _require(self.batch_size >= 1, "optimiser.batch_size", self.batch_size, "at least 1")
 
@@ -213,7 +216,8 @@ class SupervisionConfig:
     # of the cross-entropy beside the Dice; 0 leaves the paper's Dice alone
     learning_rate: float = 1e-3
     # of its segmenter, which plays against nobody and so bears more than CISFA's; small networks bear twice as much
-
+    cooldown: float = 1.0
+    # part of the steps, at the end, in which its rate falls linearly to zero; at a constant one the last steps decide
     largest_component: bool = True
     # whether its bundle keeps only the largest connected part of each organ
     coordinates: bool = True
@@ -221,6 +225,7 @@ class SupervisionConfig:
 
     def __post_init__(self) -> None:
         _require(self.learning_rate > 0, "supervision.learning_rate", self.learning_rate, "above 0")
+        _require(0 <= self.cooldown <= 1, "supervision.cooldown", self.cooldown, "from 0 to 1")
         _require(self.cross_entropy >= 0, "supervision.cross_entropy", self.cross_entropy, "at least 0")
 
 

@@ -428,13 +428,13 @@ def test_networks_run_in_the_configured_precision_where_the_hardware_has_it(
     assert {p.dtype for one in method.networks.values() for p in one.parameters()} == {torch.float32}
 
 
-def test_the_feature_contrast_falls_from_where_collapsed_features_stay(tiny: Tiny) -> None:
-    """The authors' version stays at ln(2t - 1)."""
+def test_the_feature_contrast_falls_and_stays_low(tiny: Tiny) -> None:
+    """The authors' version stays at ln(2t - 1), its value where all slices have the same features."""
     method = make_method(tiny("networks.segmenter_width=4", "optimiser.learning_rate=0.001"))
     batch = make_batch(count=4)
     contrast = [method.step(batch, rng(step))["feature contrast"].item() for step in range(25)]
-    assert contrast[0] == pytest.approx(math.log(7), abs=0.05)
-    assert min(contrast[-5:]) < 0.5 * math.log(7)
+    assert 0.7 * math.log(7) < contrast[0] < 1.2 * math.log(7)
+    assert sum(contrast[-10:]) / 10 < 0.5 * math.log(7)
 
 
 def test_the_segmenter_learns_to_segment_what_it_is_shown(tiny: Tiny) -> None:

@@ -3,16 +3,37 @@ import torch
 from torch import nn
 
 from cisfa.config import OptimiserConfig
-from cisfa.training.optimisers import adam, descend, frozen
+from cisfa.training.optimisers import CoolingAdam, descend, frozen
 
 
 def test_adam_is_set_as_configured_and_covers_all_modules() -> None:
     first, second = nn.Linear(2, 3), nn.Linear(3, 1)
-    optimiser = adam((first, second), OptimiserConfig(learning_rate=0.01, betas=(0.4, 0.95)))
+    optimiser = CoolingAdam((first, second), OptimiserConfig(learning_rate=0.01, betas=(0.4, 0.95)))
     (group,) = optimiser.param_groups
     assert group["lr"] == 0.01
     assert group["betas"] == (0.4, 0.95)
     assert group["params"] == [*first.parameters(), *second.parameters()]
+
+
+@pytest.mark.parametrize(
+    ("cooldown", "rates"),
+    [
+        (0.0, [1.0, 1.0, 1.0, 1.0]),
+        (1.0, [1.0, 0.75, 0.5, 0.25]),
+        (0.5, [1.0, 1.0, 1.0, 0.5]),
+        (0.25, [1.0, 1.0, 1.0, 1.0]),
+    ],
+)
+def test_the_rate_falls_linearly_over_the_last_part_of_the_steps(cooldown: float, rates: list[float]) -> None:
+    weights = nn.Linear(1, 1, bias=False)
+    optimiser = CoolingAdam((weights,), OptimiserConfig(learning_rate=0.01, cooldown=cooldown, betas=(0.0, 0.0)))
+    moved = []
+    for done in range(4):
+        before = weights.weight.item()
+        optimiser.set_rate(done=done, steps=4)
+        descend(weights.weight.sum(), optimiser)  # without memory, Adam goes by its rate
+        moved.append((before - weights.weight.item()) / 0.01)
+    assert moved == pytest.approx(rates, abs=1e-3)
 
 
 def test_descending_lowers_the_loss_and_tells_the_gradients_norm() -> None:

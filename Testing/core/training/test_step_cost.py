@@ -22,7 +22,7 @@ def full_width(monkeypatch: pytest.MonkeyPatch) -> CisfaMethod:
         return torch.optim.SGD([p for module in modules for p in module.parameters()], lr=config.learning_rate)
 
     for module in (cisfa_method, translation):
-        monkeypatch.setattr(module, "adam", plain)
+        monkeypatch.setattr(module, "CoolingAdam", plain)
     with META:
         method = CisfaMethod(TrainingConfig(), classes=5, target_range=(-2, 3), device=META)
     method.autocast = method.translation.autocast = nullcontext

@@ -22,16 +22,29 @@ class PatchProjector(nn.Module):
 
 
 class FeatureHead(nn.Module):
-    """The MLP behind the segmenter's centre, trained with the segmenter."""
+    """The MLP behind the segmenter's centre, trained with the segmenter.
+
+    Its hidden layer is normalised over the batch, as SimCLR's is (Chen et al. 2020). Means of features that instance
+    norm has normalised differ between slices by a few per cent; without it, one large step is enough for the MLP to
+    give all slices the same vector, from which no gradient leads back.
+    """
 
     def __init__(self, channels: int) -> None:
         """Args: channels of the centre, ``Segmenter.centre_channels``."""
         super().__init__()
-        self.head = _mlp(channels, channels)
+        self.head = nn.Sequential(
+            nn.Linear(channels, channels, bias=False),
+            nn.BatchNorm1d(channels, track_running_stats=False),
+            nn.ReLU(),
+            nn.Linear(channels, EMBEDDING),
+        )
 
-    def forward(self, centre: Tensor) -> Tensor:
-        """Unit vectors z (b, 128) of the centre's features (b, channels, h, w), averaged over their places."""
-        return F.normalize(self.head(centre.mean(dim=(2, 3))).float(), dim=-1)
+    def forward(self, means: Tensor) -> Tensor:
+        """Unit vectors z (b, 128) of the centre's features, averaged over their places (b, channels); b is all slices.
+
+        Which are all of the batch and their translations, whichever process has them.
+        """
+        return F.normalize(self.head(means).float(), dim=-1)
 
 
 def _mlp(channels: int, hidden: int) -> nn.Sequential:

@@ -14,7 +14,7 @@ from cisfa.networks.discriminator import Discriminator
 from cisfa.networks.projection import FeatureHead
 from cisfa.networks.segmenter import Segmenter
 from cisfa.training.method import Batch, Preview
-from cisfa.training.optimisers import adam, descend, frozen
+from cisfa.training.optimisers import CoolingAdam, descend, frozen
 from cisfa.training.precision import autocast_for
 from cisfa.training.processes import Alone, Processes
 from cisfa.training.translation import Translation, detached, preview_of, update_discriminator
@@ -66,13 +66,13 @@ class CisfaMethod:
         for network in own.values():
             network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.networks: dict[str, nn.Module] = {**self.translation.networks, **own}
-        self.optimisers: dict[str, torch.optim.Optimizer] = {
+        self.optimisers: dict[str, CoolingAdam] = {
             **self.translation.optimisers,
-            "segmenter": adam((self.segmenter, self.feature_head), config.optimiser),
-            "prediction discriminator": adam((self.prediction_critic,), config.optimiser),
+            "segmenter": CoolingAdam((self.segmenter, self.feature_head), config.optimiser),
+            "prediction discriminator": CoolingAdam((self.prediction_critic,), config.optimiser),
         }
         if config.feature_contrast.combination == "sequential":
-            self.optimisers["encoder"] = adam((self.segmenter.encoder, self.feature_head), config.optimiser)
+            self.optimisers["encoder"] = CoolingAdam((self.segmenter.encoder, self.feature_head), config.optimiser)
 
     def step(self, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
         """Update all networks once; see :class:`~cisfa.training.method.Method`."""
@@ -130,9 +130,9 @@ class CisfaMethod:
 
     def _feature_contrast(self, source_centre: Tensor, synthetic_centre: Tensor) -> Tensor:
         """Eq (5), in float32: means of normalised features differ by a few per cent, which bfloat16 would round."""
-        z_source, z_synthetic = self.feature_head(torch.cat([source_centre, synthetic_centre]).float()).chunk(2)
+        means = torch.stack([centre.float().mean(dim=(2, 3)) for centre in (source_centre, synthetic_centre)], dim=1)
         # every slice of the whole batch repels, whichever process has it
-        z_source, z_synthetic = self.processes.gather(torch.stack([z_source, z_synthetic], dim=1)).unbind(dim=1)
+        z_source, z_synthetic = self.feature_head(torch.cat(self.processes.gather(means).unbind(dim=1))).chunk(2)
         return feature_contrast(z_source, z_synthetic, temperature=self.config.feature_contrast.temperature)
 
     def _update_discriminators(self, batch: Batch, synthetic: Tensor) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from cisfa.losses.pseudo_label_loss import cross_entropy, most_likely, pseudo_la
 from cisfa.networks.segmenter import Segmenter
 from cisfa.training.appearance import with_random_looks
 from cisfa.training.method import Batch, Preview
-from cisfa.training.optimisers import adam, descend
+from cisfa.training.optimisers import CoolingAdam, descend
 from cisfa.training.organ_atlas import OrganAtlas
 from cisfa.training.precision import autocast_for
 from cisfa.training.processes import Alone, Processes
@@ -71,8 +71,14 @@ class CisfaPlusMethod:
         )
         self.learner.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.networks: dict[str, nn.Module] = {"segmenter": self.learner}
-        rates = replace(config.optimiser, learning_rate=config.supervision.learning_rate, betas=_BETAS)
-        self.optimisers: dict[str, torch.optim.Optimizer] = {"segmenter": adam((self.learner,), rates)}
+        supervision = config.supervision
+        rates = replace(
+            config.optimiser,
+            learning_rate=supervision.learning_rate,
+            cooldown=supervision.cooldown,
+            betas=_BETAS,
+        )
+        self.optimisers: dict[str, CoolingAdam] = {"segmenter": CoolingAdam((self.learner,), rates)}
         self.teacher: Segmenter | None = None
         if config.teacher.weight > 0:
             self.teacher = copy.deepcopy(self.learner).requires_grad_(False)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cisfa.networks.segmenter import Segmenter
+from cisfa.training.optimisers import CoolingAdam
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,7 @@ class Method(Protocol):
         ...
 
     @property
-    def optimisers(self) -> Mapping[str, torch.optim.Optimizer]:
+    def optimisers(self) -> Mapping[str, CoolingAdam]:
         """By name; likewise."""
         ...
 

@@ -10,10 +10,26 @@ from cisfa.config import OptimiserConfig
 from cisfa.training.processes import Processes
 
 
-def adam(modules: Iterable[nn.Module], config: OptimiserConfig) -> torch.optim.Adam:
-    """One fused Adam over all weights of the modules."""
-    parameters = [parameter for module in modules for parameter in module.parameters()]
-    return torch.optim.Adam(parameters, lr=config.learning_rate, betas=config.betas, fused=True)
+class CoolingAdam(torch.optim.Adam):
+    """Fused Adam whose learning rate falls linearly to zero in the last part of a run."""
+
+    def __init__(self, modules: Iterable[nn.Module], config: OptimiserConfig) -> None:
+        """Args: the modules whose weights it updates, all of them; the rate, its cooldown and the betas."""
+        parameters = [parameter for module in modules for parameter in module.parameters()]
+        super().__init__(parameters, lr=config.learning_rate, betas=config.betas, fused=True)
+        self.config = config
+
+    def set_rate(self, *, done: int, steps: int) -> None:
+        """Set the rate of the next step.
+
+        Args:
+            done: Steps before it.
+            steps: Those of the whole run.
+        """
+        cooldown = self.config.cooldown * steps
+        left = min(1.0, (steps - done) / cooldown) if cooldown else 1.0
+        for group in self.param_groups:
+            group["lr"] = self.config.learning_rate * left
 
 
 def descend(loss: Tensor, optimiser: torch.optim.Optimizer, processes: Processes | None = None) -> Tensor:

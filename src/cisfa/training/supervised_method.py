@@ -9,7 +9,7 @@ from cisfa.config import TrainingConfig
 from cisfa.losses.overlap_loss import dice_loss
 from cisfa.networks.segmenter import Segmenter
 from cisfa.training.method import Batch, Preview
-from cisfa.training.optimisers import adam, descend
+from cisfa.training.optimisers import CoolingAdam, descend
 from cisfa.training.precision import autocast_for
 from cisfa.training.processes import Alone, Processes
 
@@ -40,7 +40,7 @@ class SupervisedMethod:
         self.segmenter = Segmenter(classes=classes, width=config.networks.segmenter_width)
         self.segmenter.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.networks: dict[str, nn.Module] = {"segmenter": self.segmenter}
-        self.optimisers: dict[str, torch.optim.Optimizer] = {"segmenter": adam((self.segmenter,), config.optimiser)}
+        self.optimisers: dict[str, CoolingAdam] = {"segmenter": CoolingAdam((self.segmenter,), config.optimiser)}
 
     def step(self, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
         """Update the segmenter once; see :class:`~cisfa.training.method.Method`."""

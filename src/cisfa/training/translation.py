@@ -14,7 +14,7 @@ from cisfa.networks.generator import Generator
 from cisfa.networks.projection import PatchProjector
 from cisfa.networks.segmenter import Segmenter
 from cisfa.training.method import Batch, Preview
-from cisfa.training.optimisers import adam, descend, frozen
+from cisfa.training.optimisers import CoolingAdam, descend, frozen
 from cisfa.training.precision import Autocast, autocast_for
 from cisfa.training.processes import Processes
 
@@ -55,9 +55,9 @@ class Translation:
         }
         for network in self.networks.values():
             network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimisers: dict[str, torch.optim.Optimizer] = {
-            "generator": adam((self.generator, self.projector), config.optimiser),
-            "slice discriminator": adam((self.critic,), config.optimiser),
+        self.optimisers: dict[str, CoolingAdam] = {
+            "generator": CoolingAdam((self.generator, self.projector), config.optimiser),
+            "slice discriminator": CoolingAdam((self.critic,), config.optimiser),
         }
 
     def translate(self, source: Tensor) -> Tensor:
