@@ -220,8 +220,8 @@ class SupervisionConfig:
     # part of the steps, at the end, in which its rate falls linearly to zero; at a constant one the last steps decide
     largest_component: bool = True
     # whether its bundle keeps only the largest connected part of each organ
-    coordinates: bool = True
-    # whether its segmenter is told where in the body a pixel lies, which left and right are hard to learn without
+    coordinates: bool = False
+    # whether its segmenter is told where in the body a pixel lies; sooner, but a shifted view moves places
 
     def __post_init__(self) -> None:
         _require(self.learning_rate > 0, "supervision.learning_rate", self.learning_rate, "above 0")

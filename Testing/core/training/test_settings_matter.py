@@ -72,7 +72,7 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "teacher.least_dice": ("0", ("method=cisfa-plus", "teacher.confidence=0")),
     "teacher.filtered": ("false", ("method=cisfa-plus", "teacher.confidence=0")),
     "supervision.cross_entropy": ("0", ("method=cisfa-plus",)),
-    "supervision.coordinates": ("false", ("method=cisfa-plus",)),
+    "supervision.coordinates": ("true", ("method=cisfa-plus",)),
     "supervision.largest_component": ("false", ("method=cisfa-plus",)),
     "supervision.learning_rate": ("0.005", ("method=cisfa-plus",)),
     "supervision.cooldown": ("0", ("method=cisfa-plus",)),

@@ -168,7 +168,7 @@ def test_the_ablation_of_cisfa_plus_puts_in_one_ingredient_after_the_other() -> 
     off = [set(changed_settings(row.config, replace(BASE, method="cisfa-plus"))) for row in table.rows[: whole + 1]]
     assert off[-1] == set()
     # what has nothing to do without what was put in
-    idle = ({"teacher.filtered"}, {"translation.structure_weight"})
+    idle = ({"teacher.filtered"}, {"teacher.least_dice"}, {"translation.structure_weight"})
     for before, after in pairwise(off):
         assert after < before or after - before in idle
     assert {row.config.method for row in table.rows} == {"cisfa-plus"}

@@ -24,7 +24,7 @@ class Segmenter(nn.Module):
             classes: Organs and background.
             width: Channels of the first stage (31 M weights with 64).
             coordinates: Whether each pixel is told where in the slice it lies (CoordConv, Liu et al. 2018): slices are
-                cut to the body, so that is where in the body. Left and right are hard to learn without.
+                cut to the body, so that is where in the body. Left and right are learned sooner with them.
         """
         super().__init__()
         widths = [width * 2**stage for stage in range(_STAGES + 1)]
