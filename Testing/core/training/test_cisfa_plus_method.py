@@ -139,7 +139,7 @@ def test_slices_that_somebody_drew_are_learned_from(tiny: Tiny, settings: tuple[
 
 def test_labels_of_the_source_have_no_say_in_what_the_teacher_labels(tiny: Tiny) -> None:
     """Pseudo-labels are the teacher's own, at full confidence and without the atlas."""
-    method = make_method(tiny("teacher.confidence=0", "teacher.filtered=false"))
+    method = make_method(tiny("teacher.confidence=0", "teacher.filtered=false", "optimiser.precision=float32"))
     batch = make_batch()
     lesson = method._lesson(method.segmenter, batch)
     assert lesson is not None
