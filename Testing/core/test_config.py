@@ -17,6 +17,7 @@ from cisfa.config import (
     ScheduleConfig,
     SegmentationAdversaryConfig,
     SupervisionConfig,
+    TeacherConfig,
     TrainingConfig,
     ValidationConfig,
 )
@@ -138,6 +139,8 @@ def test_a_value_of_the_wrong_kind_is_refused_by_name(assignment: str, complaint
         (OptimiserConfig, {"cooldown": 1.1}),
         (OptimiserConfig, {"batch_size": 0}),
         (SupervisionConfig, {"cooldown": -0.1}),
+        (TeacherConfig, {"begin": 1.1}),
+        (TeacherConfig, {"ramp_up": -0.1}),
         (OptimiserConfig, {"betas": (0.5, 1.0)}),
         (OptimiserConfig, {"betas": (-0.1, 0.9)}),
         (AugmentationConfig, {"rotation_degrees": -1.0}),

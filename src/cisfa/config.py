@@ -186,10 +186,10 @@ class TeacherConfig:
 
     weight: float = 1.0
     # of that loss beside the one on source slices; 0 leaves the teacher out
-    begin: int = 2000
-    # steps before it: whatever the first labels have wrong is learned from them and stays
-    ramp_up: int = 400
-    # steps from there until the weight is reached
+    begin: float = 0.6
+    # part of the steps before it: whatever the first labels have wrong is learned from them and stays
+    ramp_up: float = 0.05
+    # part of the steps from there until the weight is reached
     decay: float = 0.99
     # of the moving average, for each step
     confidence: float = 0.8
@@ -201,8 +201,8 @@ class TeacherConfig:
 
     def __post_init__(self) -> None:
         _require(self.weight >= 0, "teacher.weight", self.weight, "at least 0")
-        _require(self.begin >= 0, "teacher.begin", self.begin, "at least 0")
-        _require(self.ramp_up >= 0, "teacher.ramp_up", self.ramp_up, "at least 0")
+        _require(0 <= self.begin <= 1, "teacher.begin", self.begin, "from 0 to 1")
+        _require(0 <= self.ramp_up <= 1, "teacher.ramp_up", self.ramp_up, "from 0 to 1")
         _require(0 <= self.decay < 1, "teacher.decay", self.decay, "from 0 to below 1")
         _require(0 <= self.confidence < 1, "teacher.confidence", self.confidence, "from 0 to below 1")
         _require(0 <= self.least_dice <= 1, "teacher.least_dice", self.least_dice, "from 0 to 1")

@@ -176,23 +176,26 @@ def test_an_organ_that_is_not_learned_yet_is_not_taught(tiny: Tiny) -> None:
 
 
 def test_the_teachers_weight_grows_from_where_it_begins(tiny: Tiny) -> None:
-    method = make_method(tiny("teacher.weight=2", "teacher.begin=2", "teacher.ramp_up=4"))
+    method = make_method(tiny("teacher.weight=2", "teacher.begin=0.25", "teacher.ramp_up=0.5"))
     weights = []
-    for step in range(8):
-        method.step(make_batch(), rng(step))
+    for done in range(8):
+        method.set_progress(done=done, steps=8)
         weights.append(method._teacher_weight())
-    grown = [2 * math.exp(-5 * (1 - t) ** 2) for t in (0.25, 0.5, 0.75, 1, 1, 1)]
+    grown = [2 * math.exp(-5 * (1 - t) ** 2) for t in (0, 0.25, 0.5, 0.75, 1, 1)]
     assert weights == pytest.approx([0, 0, *grown])
     at_once = make_method(tiny("teacher.ramp_up=0"))
-    at_once.step(make_batch(), rng())
     assert at_once._teacher_weight() == 1
 
 
 def test_before_the_teacher_begins_the_target_is_not_segmented(tiny: Tiny) -> None:
     """It says nothing yet, and costs nothing; the tables have its columns from the first step on."""
-    method, sizes = make_method(tiny("teacher.begin=1", "teacher.ramp_up=0", "teacher.confidence=0")), []
+    method, sizes = make_method(tiny("teacher.begin=0.5", "teacher.ramp_up=0", "teacher.confidence=0")), []
     method.learner.register_forward_hook(lambda network, given, found: sizes.append(len(given[0])))
-    first, second = (method.step(make_batch(), rng(step)) for step in range(2))
+    steps = []
+    for done in range(2):
+        method.set_progress(done=done, steps=2)
+        steps.append(method.step(make_batch(), rng(done)))
+    first, second = steps
     assert sizes == [len(make_batch().source), len(make_batch().source) + len(make_batch().target)]
     assert first["teacher"] == first["trusted"] == 0
     assert set(first) == set(second)

@@ -65,7 +65,7 @@ CHANGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "translation.share": ("0", ("method=cisfa-plus",)),
     "translation.structure_weight": ("0", ("method=cisfa-plus",)),
     "teacher.weight": ("0", ("method=cisfa-plus",)),
-    "teacher.begin": ("4", ("method=cisfa-plus", "teacher.confidence=0")),
+    "teacher.begin": ("0.5", ("method=cisfa-plus", "teacher.confidence=0")),
     "teacher.ramp_up": ("0", ("method=cisfa-plus", "teacher.confidence=0")),
     "teacher.decay": ("0", ("method=cisfa-plus",)),
     "teacher.confidence": ("0", ("method=cisfa-plus",)),

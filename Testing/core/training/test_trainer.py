@@ -41,6 +41,10 @@ class CountingMethod:
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
         self.losses = losses or {}
         self.batches: list[Batch] = []
+        self.heard: list[tuple[int, int]] = []
+
+    def set_progress(self, *, done: int, steps: int) -> None:
+        self.heard.append((done, steps))
 
     def step(self, batch: Batch, rng: torch.Generator) -> dict[str, Tensor]:
         self.batches.append(batch)
@@ -133,6 +137,7 @@ def test_the_schedule_says_when_to_save_measure_and_show(tiny: Tiny, tmp_path: P
     run = Run(tmp_path / "run", config)
     run.train(11)
     assert len(run.method.batches) == 11
+    assert run.method.heard == [(done, 11) for done in range(11)]
     assert run.checkpoints() == [9, 11]
     assert [event.step for event in run.events if isinstance(event, Metric)] == [4, 8, 11]
     previews = sorted(path.name for path in run.folder.previews.iterdir())

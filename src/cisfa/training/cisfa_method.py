@@ -14,7 +14,7 @@ from cisfa.networks.discriminator import Discriminator
 from cisfa.networks.projection import FeatureHead
 from cisfa.networks.segmenter import Segmenter
 from cisfa.training.method import Batch, Preview
-from cisfa.training.optimisers import CoolingAdam, descend, frozen
+from cisfa.training.optimisers import CoolingAdam, descend, frozen, set_rates
 from cisfa.training.precision import autocast_for
 from cisfa.training.processes import Alone, Processes
 from cisfa.training.translation import Translation, detached, preview_of, update_discriminator
@@ -73,6 +73,10 @@ class CisfaMethod:
         }
         if config.feature_contrast.combination == "sequential":
             self.optimisers["encoder"] = CoolingAdam((self.segmenter.encoder, self.feature_head), config.optimiser)
+
+    def set_progress(self, *, done: int, steps: int) -> None:
+        """Set the learning rates; see :class:`~cisfa.training.method.Method`."""
+        set_rates(self.optimisers, done=done, steps=steps)
 
     def step(self, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
         """Update all networks once; see :class:`~cisfa.training.method.Method`."""

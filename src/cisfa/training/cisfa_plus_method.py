@@ -15,7 +15,7 @@ from cisfa.losses.pseudo_label_loss import cross_entropy, most_likely, pseudo_la
 from cisfa.networks.segmenter import Segmenter
 from cisfa.training.appearance import with_random_looks
 from cisfa.training.method import Batch, Preview
-from cisfa.training.optimisers import CoolingAdam, descend
+from cisfa.training.optimisers import CoolingAdam, descend, set_rates
 from cisfa.training.organ_atlas import OrganAtlas
 from cisfa.training.precision import autocast_for
 from cisfa.training.processes import Alone, Processes
@@ -65,6 +65,7 @@ class CisfaPlusMethod:
         """Build the networks with the global torch seed; the arguments are those of every method."""
         self.config = config
         self.processes = processes or Alone(device)
+        self.progress = 0.0
         self.autocast = autocast_for(config.optimiser, device)
         self.learner = Segmenter(
             classes=classes, width=config.networks.segmenter_width, coordinates=config.supervision.coordinates
@@ -105,6 +106,11 @@ class CisfaPlusMethod:
     def student(self) -> Segmenter | None:
         """The network that learns, where the segmenter is its moving average."""
         return self.learner if self.teacher else None
+
+    def set_progress(self, *, done: int, steps: int) -> None:
+        """Set the learning rates and what the teacher weighs; see :class:`~cisfa.training.method.Method`."""
+        set_rates(self.optimisers, done=done, steps=steps)
+        self.progress = done / steps
 
     def step(self, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
         """Update all networks once; see :class:`~cisfa.training.method.Method`."""
@@ -191,8 +197,8 @@ class CisfaPlusMethod:
     def _teacher_weight(self) -> float:
         """The weight of what the teacher says, which grows from 0 where it begins."""
         settings = self.config.teacher
-        since = int(self.atlas.batches) - settings.begin
-        if since <= 0:
+        since = self.progress - settings.begin
+        if since < 0:
             return 0.0
         passed = min(1.0, since / settings.ramp_up) if settings.ramp_up else 1.0
         return settings.weight * math.exp(-_RAMP_STEEPNESS * (1 - passed) ** 2)

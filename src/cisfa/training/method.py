@@ -66,6 +66,15 @@ class Method(Protocol):
         """The network that learns, where the segmenter is its moving average; None where that itself learns."""
         ...
 
+    def set_progress(self, *, done: int, steps: int) -> None:
+        """Hear how far the run is, before each step.
+
+        Args:
+            done: Steps before it.
+            steps: Those of the whole run.
+        """
+        ...
+
     def step(self, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
         """Update every network once.
 

@@ -1,6 +1,6 @@
 """Adam as the paper sets it, and small things every method does with it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -52,6 +52,12 @@ def descend(loss: Tensor, optimiser: torch.optim.Optimizer, processes: Processes
     norm = torch.nn.utils.get_total_norm(gradients)
     optimiser.step()
     return norm.detach()
+
+
+def set_rates(optimisers: Mapping[str, CoolingAdam], *, done: int, steps: int) -> None:
+    """Set the rates of the next step; see :meth:`CoolingAdam.set_rate`."""
+    for optimiser in optimisers.values():
+        optimiser.set_rate(done=done, steps=steps)
 
 
 @contextmanager

@@ -99,7 +99,7 @@ def try_steps(
     report(Progress(_STAGE, 0.0))
     began, full = time.monotonic(), config.preprocessing.size
     seed_everything(config.seed)
-    # a teacher's steps are the dearest ones, and most of a run's
+    # a teacher's steps are the dearest ones
     config = replace(config, teacher=replace(config.teacher, begin=0))
     method = method_named(config.method).build(config, classes=classes, target_range=_TARGET_RANGE, device=device)
     trier = _Trier(config, method, device, report, with_few)

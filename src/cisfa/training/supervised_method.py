@@ -9,7 +9,7 @@ from cisfa.config import TrainingConfig
 from cisfa.losses.overlap_loss import dice_loss
 from cisfa.networks.segmenter import Segmenter
 from cisfa.training.method import Batch, Preview
-from cisfa.training.optimisers import CoolingAdam, descend
+from cisfa.training.optimisers import CoolingAdam, descend, set_rates
 from cisfa.training.precision import autocast_for
 from cisfa.training.processes import Alone, Processes
 
@@ -41,6 +41,10 @@ class SupervisedMethod:
         self.segmenter.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.networks: dict[str, nn.Module] = {"segmenter": self.segmenter}
         self.optimisers: dict[str, CoolingAdam] = {"segmenter": CoolingAdam((self.segmenter,), config.optimiser)}
+
+    def set_progress(self, *, done: int, steps: int) -> None:
+        """Set the learning rates; see :class:`~cisfa.training.method.Method`."""
+        set_rates(self.optimisers, done=done, steps=steps)
 
     def step(self, batch: Batch, rng: torch.Generator) -> Mapping[str, Tensor]:
         """Update the segmenter once; see :class:`~cisfa.training.method.Method`."""

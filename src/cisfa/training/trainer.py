@@ -171,8 +171,7 @@ def train(
     pace, told = _Pace(first, last, time.monotonic()), -math.inf
     trouble: Exception | None = None
     for done in range(first + 1, last + 1):
-        for optimiser in method.optimisers.values():
-            optimiser.set_rate(done=done - 1, steps=last)
+        method.set_progress(done=done - 1, steps=last)
         losses = method.step(batches.at(done - 1), rng_of_step(config.seed, done - 1, "method"))
         values = _values(losses, processes)
         _require_finite(values, done)
