@@ -7,6 +7,7 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
+from cisfa.config import TrainingConfig
 from cisfa.runs.run_files import PREVIEWS
 from cisfa_slicer.run_library import Run
 
@@ -78,7 +79,7 @@ class PreviewView:
 def _caption(run: Run) -> str:
     """What the columns are, and the colours of the outlines."""
     words = _("Columns: source with its labels | synthetic | target, with the outlines that the segmenter finds.")
-    if run.summary.config is not None and run.summary.config.method != "cisfa":
+    if run.summary.config is not None and not _translates(run.summary.config):
         words = _("Columns: source with its labels | source and target with the outlines that the segmenter finds.")
     organs = run.summary.data.organs if run.summary.data else ()
     legend = [
@@ -87,6 +88,10 @@ def _caption(run: Run) -> str:
         for red, green, blue in [organ.colour]
     ]
     return " ".join([html.escape(words), *legend])
+
+
+def _translates(config: TrainingConfig) -> bool:
+    return config.method == "cisfa" or (config.method == "cisfa-plus" and config.translation.share > 0)
 
 
 def _step_of(path: Path) -> str:

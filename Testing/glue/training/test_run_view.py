@@ -264,6 +264,16 @@ def test_the_outlines_colours_are_explained_and_names_cannot_write_html(tab: Ope
     assert "<img" not in tab.ui.previewCaptionLabel.text
 
 
+@pytest.mark.parametrize(
+    ("method", "is_translated"),
+    [("cisfa", True), ("cisfa-plus", True), ("supervised-plus", False), ("source-only", False)],
+)
+def test_the_caption_says_what_the_columns_are(tab: OpenTab, runs: Path, method: str, is_translated: bool) -> None:
+    make_run(runs / "a", method=method)
+    tab.section.refresh()
+    assert ("| synthetic |" in tab.ui.previewCaptionLabel.text) is is_translated
+
+
 def test_a_damaged_picture_is_named(tab: OpenTab, runs: Path) -> None:
     folder = make_run(runs / "a", step=50)
     (folder / "previews" / "step-00000050.png").write_bytes(b"PNG")
