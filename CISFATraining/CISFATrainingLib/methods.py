@@ -23,20 +23,20 @@ class MethodChoice:
 
 
 def method_choices() -> tuple[MethodChoice, ...]:
-    """All methods, the usual one first."""
+    """All methods, the recommended one first."""
     return (
         MethodChoice(
-            "cisfa",
-            _("CISFA (adapts to the target)"),
-            _("Translates source slices into the target's style and learns the organs on them."),
-        ),
-        MethodChoice(
             "cisfa-plus",
-            _("CISFA+ (adapts with random looks and a teacher)"),
+            _("CISFA+ (adapts to the target; recommended)"),
             _(
                 "Learns the organs on source slices with many looks, translated ones among them, and on target slices"
                 " that a teacher labels."
             ),
+        ),
+        MethodChoice(
+            "cisfa",
+            _("CISFA (adapts to the target, as published)"),
+            _("Translates source slices into the target's style and learns the organs on them."),
         ),
         MethodChoice(
             "source-only",
