@@ -34,7 +34,7 @@ def test_every_setting_is_explained_by_what_stands_below_it() -> None:
 
 def test_a_group_says_what_it_is_about() -> None:
     groups = {field.path: field.group for field in config_fields()}
-    assert groups["optimiser.batch_size"] == "Adam, the same for all networks, at a constant rate."
+    assert groups["optimiser.batch_size"] == "Adam, the same for all networks."
     assert groups["seed"] == ""
 
 

@@ -1,8 +1,4 @@
-"""Every setting of a training run, as frozen dataclasses that go to JSON and back.
-
-A preset (``presets/*.json``) holds the settings that differ from the defaults; the defaults are the paper's full
-scale, with the choices of docs/method.md where the paper is silent.
-"""
+"""Every setting of a training run, as frozen dataclasses that go to JSON and back; defaults are the paper's scale."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -201,11 +197,10 @@ class TeacherConfig:
 
     def __post_init__(self) -> None:
         _require(self.weight >= 0, "teacher.weight", self.weight, "at least 0")
-        _require(0 <= self.begin <= 1, "teacher.begin", self.begin, "from 0 to 1")
-        _require(0 <= self.ramp_up <= 1, "teacher.ramp_up", self.ramp_up, "from 0 to 1")
-        _require(0 <= self.decay < 1, "teacher.decay", self.decay, "from 0 to below 1")
-        _require(0 <= self.confidence < 1, "teacher.confidence", self.confidence, "from 0 to below 1")
-        _require(0 <= self.least_dice <= 1, "teacher.least_dice", self.least_dice, "from 0 to 1")
+        for name in ("begin", "ramp_up", "least_dice"):
+            _require(0 <= getattr(self, name) <= 1, f"teacher.{name}", getattr(self, name), "from 0 to 1")
+        for name in ("decay", "confidence"):
+            _require(0 <= getattr(self, name) < 1, f"teacher.{name}", getattr(self, name), "from 0 to below 1")
 
 
 @dataclass(frozen=True)
@@ -236,7 +231,7 @@ class ScheduleConfig:
     epochs: int = 200
     # passes over the larger domain
     steps: int | None = None
-    # when given, counts instead of epochs
+    # counts instead of epochs where it is given
     checkpoint_every: int = 500
     # steps; what a kill can cost at most
     keep_checkpoints: int = 3
@@ -249,8 +244,7 @@ class ScheduleConfig:
     def __post_init__(self) -> None:
         for name in ("epochs", "checkpoint_every", "keep_checkpoints", "metrics_every", "preview_every"):
             _require(getattr(self, name) >= 1, f"schedule.{name}", getattr(self, name), "at least 1")
-        if self.steps is not None:
-            _require(self.steps >= 1, "schedule.steps", self.steps, "at least 1")
+        _require(self.steps is None or self.steps >= 1, "schedule.steps", self.steps, "at least 1")
 
 
 @dataclass(frozen=True)
