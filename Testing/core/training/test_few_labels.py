@@ -341,7 +341,7 @@ def test_three_drawn_slices_of_one_patient_help_on_others(tmp_path: Path) -> Non
     config = compose(
         assignments=[
             "preprocessing.size=64", "networks.segmenter_width=8", "optimiser.learning_rate=0.002",
-            "optimiser.precision=float32", "few_labels.weight=1",
+            "optimiser.precision=float32", "optimiser.cooldown=1", "few_labels.weight=1",
         ]
     )  # fmt: skip
 
@@ -358,7 +358,8 @@ def test_three_drawn_slices_of_one_patient_help_on_others(tmp_path: Path) -> Non
     def dice_after_training(target: DomainSlices) -> float:
         method = build("source-only", config, classes=5)
         batches = Batches(config, source, target)
-        for step in range(100):
+        for step in range(140):
+            method.set_progress(done=step, steps=140)
             method.step(batches.at(step), rng_of_step(0, step, "method"))
         with torch.no_grad():
             found = method.segmenter(test.voxels.float()).argmax(1)
