@@ -44,6 +44,20 @@ def test_the_report_is_made_of_the_rows_that_are_complete(
     assert "CISFA, no weight is not complete and not in the report: 1 of 2 trainings" in said.out + said.err
 
 
+def test_another_row_can_be_the_one_that_the_others_are_tested_against(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, _ = study_of(data, tmp_path)
+    lay_all(study, tmp_path / "study")
+    assert main(words(data, tmp_path, "--report-only", "--reference", "floor")) == 0
+    summary = summary_in(tmp_path / "study" / "report")
+    assert summary["reference"] == "floor"
+    tested = {row["row"] for row in summary["rows"] if row["against_reference"]}
+    assert tested == {row["row"] for row in summary["rows"]} - {"floor"}
+    assert main(words(data, tmp_path, "--report-only", "--reference", "ceiling")) != 0
+    assert "--reference: there is no row 'ceiling'" in capsys.readouterr().err
+
+
 def test_the_summary_holds_no_path(data: Path, tmp_path: Path) -> None:
     study, _ = study_of(data, tmp_path)
     lay_all(study, tmp_path / "study")

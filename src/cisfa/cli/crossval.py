@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seeds", type=_whole_numbers, metavar="N,...", help="train every row with each of these on the same folds"
     )
     _add_sharing_arguments(parser)
+    parser.add_argument(
+        "--reference",
+        metavar="NAME",
+        help="row that the others are tested against (default: what FILE says, or the first)",
+    )
     parser.add_argument("--figure-row", metavar="NAME", help="row whose contours are drawn (default: the first)")
     parser.add_argument("--same-names-differ", action="store_true", help="equal case names are different patients")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda", "mps"])
@@ -89,7 +95,7 @@ def run(arguments: argparse.Namespace, report: Report) -> None:
     config = compose(
         preset=arguments.preset or DEFAULT_PRESET, file=arguments.config, assignments=arguments.assignments
     )
-    table = _table(arguments, config)
+    table = _with_reference(arguments, _table(arguments, config))
     study, choice, figure_row = (
         _study(arguments, table, config),
         _choice(arguments, table),
@@ -121,6 +127,14 @@ def _table(arguments: argparse.Namespace, config: "TrainingConfig") -> "StudyTab
         return read_table(arguments.rows, config)
     methods = _METHODS if arguments.methods is None else arguments.methods
     return table_of_methods([name.strip() for name in methods.split(",") if name.strip()], config)
+
+
+def _with_reference(arguments: argparse.Namespace, table: "StudyTable") -> "StudyTable":
+    from cisfa.training.study_rows import row_named
+
+    if arguments.reference is None:
+        return table
+    return replace(table, reference=row_named(table, arguments.reference, option="--reference").name)
 
 
 def _study(arguments: argparse.Namespace, table: "StudyTable", config: "TrainingConfig") -> "Study":
