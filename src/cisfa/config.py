@@ -216,7 +216,7 @@ class SupervisionConfig:
     largest_component: bool = True
     # whether its bundle keeps only the largest connected part of each organ
     coordinates: bool = False
-    # whether its segmenter is told where in the body a pixel lies; sooner, but a shifted view moves places
+    # whether its segmenter is told where in the body a pixel lies: it tells left from right sooner, but views differ
 
     def __post_init__(self) -> None:
         _require(self.learning_rate > 0, "supervision.learning_rate", self.learning_rate, "above 0")

@@ -40,9 +40,10 @@ class FeatureHead(nn.Module):
         )
 
     def forward(self, means: Tensor) -> Tensor:
-        """Unit vectors z (b, 128) of the centre's features, averaged over their places (b, channels); b is all slices.
+        """Make unit vectors z (b, 128) of the centre's features, averaged over their places (b, channels).
 
-        Which are all of the batch and their translations, whichever process has them.
+        Args:
+            means: Of all slices of the batch and their translations, whichever process has them; at least two.
         """
         return F.normalize(self.head(means).float(), dim=-1)
 

@@ -72,13 +72,8 @@ class CisfaPlusMethod:
         )
         self.learner.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.networks: dict[str, nn.Module] = {"segmenter": self.learner}
-        supervision = config.supervision
-        rates = replace(
-            config.optimiser,
-            learning_rate=supervision.learning_rate,
-            cooldown=supervision.cooldown,
-            betas=_BETAS,
-        )
+        own = config.supervision
+        rates = replace(config.optimiser, learning_rate=own.learning_rate, cooldown=own.cooldown, betas=_BETAS)
         self.optimisers: dict[str, CoolingAdam] = {"segmenter": CoolingAdam((self.learner,), rates)}
         self.teacher: Segmenter | None = None
         if config.teacher.weight > 0:
