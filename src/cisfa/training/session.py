@@ -206,11 +206,8 @@ def _read_domains(
         )
         report(Notice(f"{domain}: {len(files)} cases, {len(slices)} slices, read as {slices.modality}."))
         if slices.without_contrast:
-            left_out = (
-                "1 more slice shows nothing and is"
-                if slices.without_contrast == 1
-                else (f"{slices.without_contrast} more slices show nothing and are")
-            )
+            several = f"{slices.without_contrast} more slices show nothing and are"
+            left_out = "1 more slice shows nothing and is" if slices.without_contrast == 1 else several
             report(Notice(f"{domain}: {left_out} left out."))
         return slices
 
