@@ -51,8 +51,8 @@ class Pip:
 @pytest.fixture
 def pip(monkeypatch: pytest.MonkeyPatch) -> Pip:
     """Everything is installed but torch and nibabel."""
-    there = {"filelock": "3.20", "numpy": "2.4.6", "SimpleITK": "2.5.0", "safetensors": "0.8.0", "pydicom": "3.0.1"}
-    return Pip(there, monkeypatch)
+    there = {"filelock": "3.20", "numpy": "2.4.6", "scipy": "1.17.1", "SimpleITK": "2.5.0", "safetensors": "0.8.0"}
+    return Pip({**there, "pydicom": "3.0.1"}, monkeypatch)
 
 
 @pytest.fixture

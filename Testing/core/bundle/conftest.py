@@ -8,7 +8,7 @@ from cisfa.bundle.bundle_folder import write_bundle
 from cisfa.bundle.manifest import Domain, Manifest, Scores, SegmenterSpec, TrainingSummary
 from cisfa.config import PreprocessingConfig
 from cisfa.imaging.organs import parse_organs
-from cisfa.imaging.training_reference import IntensityProfile, TrainingReference, VolumeRange
+from cisfa.imaging.training_reference import IntensityProfile, SolidityRange, TrainingReference, VolumeRange
 
 
 @pytest.fixture
@@ -41,6 +41,7 @@ def manifest() -> Manifest:
         scores=Scores(cases=2, scored_on="target cases held out", organs={"liver": {"dice": 0.91, "assd_mm": 1.4}}),
         reference=TrainingReference(
             volumes_ml={"liver": VolumeRange(cases=10, low_ml=1050.5, median_ml=1500.0, high_ml=2100.0)},
+            solidity={"liver": SolidityRange(cases=10, low=0.57, median=0.68, high=0.76)},
             intensity=IntensityProfile(
                 cases=10,
                 quantiles=(-1.1, -1.0, -0.9, -0.6, -0.2, 0.5, 1.3, 1.9, 3.2),

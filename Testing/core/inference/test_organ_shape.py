@@ -85,7 +85,20 @@ def test_a_single_slice_has_no_neighbours(oblique: MakeGeometry) -> None:
     standard[4, 10:20, 5:25] = 1
     assert shapes_of_organs(on_grid(standard, oblique, *GRIDS[0]), ORGANS) == {"liver": OrganShape(continuity=None)}
     single = LabelMap(standard[4:5], oblique((1, 30, 40)))
-    assert shapes_of_organs(single, ORGANS)["liver"].continuity is None
+    of_one_slice = shapes_of_organs(single, ORGANS)["liver"]
+    assert (of_one_slice.continuity, of_one_slice.solidity) == (None, None)
+
+
+@EVERY_GRID
+def test_a_box_fills_its_hull_and_one_with_an_arm_does_not(
+    oblique: MakeGeometry, order: tuple[int, int, int], signs: tuple[int, int, int]
+) -> None:
+    standard = np.zeros(SHAPE, np.uint8)
+    standard[2:7, 10:20, 5:15] = 1
+    assert shapes_of_organs(on_grid(standard, oblique, order, signs), ORGANS)["liver"].solidity == pytest.approx(1)
+    standard[2:7, 10:12, 15:25] = 1  # an L of 10 by 10 and 2 by 10: 120 of a hull of 100 + 20 + 40
+    found = shapes_of_organs(on_grid(standard, oblique, order, signs), ORGANS)["liver"].solidity
+    assert found == pytest.approx(120 / 160)
 
 
 def test_organs_that_were_not_found_have_no_shape(oblique: MakeGeometry) -> None:

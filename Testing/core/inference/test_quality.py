@@ -7,7 +7,7 @@ import pytest
 
 from cisfa.evaluation.organ_measurements import OrganMeasurement
 from cisfa.imaging.organs import Organ, catalogue_organ
-from cisfa.imaging.training_reference import IntensityProfile, TrainingReference, VolumeRange
+from cisfa.imaging.training_reference import IntensityProfile, SolidityRange, TrainingReference, VolumeRange
 from cisfa.inference.evidence import Evidence, gather_evidence
 from cisfa.inference.organ_shape import OrganShape
 from cisfa.inference.quality import AMBER_BELOW, RED_BELOW, judge, judge_all
@@ -16,6 +16,7 @@ from cisfa.inference.signs import OrganSigns, Signs
 SPLEEN = catalogue_organ("spleen", 4)
 SURE = 0.98
 USUAL = VolumeRange(cases=12, low_ml=90.0, median_ml=200.0, high_ml=420.0)
+SOLID = SolidityRange(cases=12, low=0.66, median=0.72, high=0.81)
 
 
 def measured(organ: Organ = SPLEEN, volume_ml: float = 210.0, **values: Any) -> OrganMeasurement:
@@ -28,8 +29,9 @@ def evidence(**values: Any) -> Evidence:
     faultless = Evidence(
         measured=measured(),
         signs=OrganSigns(agreement=0.97, confidence=SURE),
-        shape=OrganShape(continuity=0.93),
+        shape=OrganShape(continuity=0.93, solidity=0.74),
         volumes=USUAL,
+        solidity=SOLID,
         intensity_distance=1.0,
     )
     return replace(faultless, **values)
@@ -60,7 +62,11 @@ def of_volume(volume_ml: float) -> Evidence:
 
 
 def with_continuity(continuity: float | None) -> Evidence:
-    return evidence(shape=OrganShape(continuity=continuity))
+    return evidence(shape=OrganShape(continuity=continuity, solidity=0.74))
+
+
+def with_solidity(solidity: float | None) -> Evidence:
+    return evidence(shape=OrganShape(continuity=0.93, solidity=solidity))
 
 
 def test_nothing_speaks_against_a_faultless_organ() -> None:
@@ -92,6 +98,10 @@ def test_nothing_speaks_against_a_faultless_organ() -> None:
         (
             [with_continuity(value) for value in (0.9, 0.6, 0.4, 0.2)],
             "It jumps from slice to slice: neighbours share 20 %.",
+        ),
+        (
+            [with_solidity(value) for value in (0.74, 0.66, 0.6, 0.5, 0.4)],
+            "The spleen is ragged or branched: it fills 40 % of its hull; most in training filled 66 to 81 %.",
         ),
         (
             [evidence(intensity_distance=value) for value in (1.0, 3.0, 5.0, 9.0)],
@@ -144,10 +154,16 @@ def test_levels_follow_the_score() -> None:
 
 
 def test_without_a_reference_the_rest_is_judged_and_it_says_what_was_not() -> None:
-    old = evidence(volumes=None, intensity_distance=None, measured=measured(volume_ml=9000.0))
+    old = evidence(volumes=None, solidity=None, intensity_distance=None, measured=measured(volume_ml=9000.0))
     quality = judge(old)
     assert quality.level == "green"
-    assert quality.reasons == ("Not measured against training: its sizes and intensities are not in the bundle.",)
+    assert quality.reasons == (
+        "Not measured against training: its sizes, shapes and intensities are not in the bundle.",
+    )
+    without_shapes = judge(evidence(solidity=None))
+    assert without_shapes.reasons == ("Not measured against training: its shapes are not in the bundle.",)
+    without_two = judge(evidence(solidity=None, intensity_distance=None))
+    assert without_two.reasons == ("Not measured against training: its shapes and intensities are not in the bundle.",)
     doubtful = judge(replace(old, signs=OrganSigns(agreement=0.2, confidence=SURE)))
     assert doubtful.level == "red"
     assert doubtful.reasons[-1] == quality.reasons[0]
@@ -222,7 +238,7 @@ def test_a_region_of_interest_is_not_compared_with_whole_volumes(is_known: bool)
     (quality,) = judge_all(gather_evidence(tiny, unlike, shapes, reference, in_roi=True))
     assert quality.level == "green"
     assert quality.reasons == (
-        "Not measured against training: in a region of interest, sizes and intensities cannot be compared.",
+        "Not measured against training: in a region of interest, sizes, shapes and intensities cannot be compared.",
     )
     (whole,) = judge_all(gather_evidence(tiny, unlike, shapes, reference))
     assert whole.level == ("red" if is_known else "green")

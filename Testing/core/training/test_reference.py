@@ -11,6 +11,8 @@ import pytest
 from cisfa.bundle.bundle_folder import open_bundle
 from cisfa.cases.case_folder import labelled_cases, unlabelled_cases
 from cisfa.config import PreprocessingConfig
+from cisfa.evaluation.overlap import acquisition_axis
+from cisfa.imaging.organ_solidity import solidities
 from cisfa.imaging.organs import organs_from_names
 from cisfa.imaging.volume import LabelMap
 from cisfa.imaging.volume_files import read_label_map
@@ -53,6 +55,20 @@ def test_volumes_are_those_of_the_sources_label_maps(larger_domains: Any) -> Non
         assert one.cases == len(volumes[name])
         usual = np.percentile(volumes[name], (10, 50, 90))
         assert (one.low_ml, one.median_ml, one.high_ml) == pytest.approx(tuple(usual), rel=1e-6)
+
+
+def test_solidity_is_that_of_the_organs_that_are_whole(larger_domains: Any) -> None:
+    cases = labelled_cases(larger_domains.source)
+    found = training_reference(read(cases), read(unlabelled_cases(larger_domains.target)), ORGANS)
+    assert {name: one.cases for name, one in found.solidity.items()} == {
+        name: one.cases for name, one in found.volumes_ml.items()
+    }
+    label_maps = [read_label_map(case.labels) for case in cases]
+    for organ in ORGANS:
+        whole = [one for one in label_maps if whole_volumes([one], organ.label)]
+        values = [solidities(one, acquisition_axis(one.geometry))[organ.label] for one in whole]
+        one = found.solidity[organ.name]
+        assert (one.low, one.median, one.high) == pytest.approx(tuple(np.percentile(values, (10, 50, 90))))
 
 
 def test_an_organ_that_is_whole_in_a_few_cases_has_no_volumes(domains: Any) -> None:

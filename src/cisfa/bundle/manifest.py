@@ -229,8 +229,9 @@ class Manifest:
             return
         version, names = self.schema_version, [organ.name for organ in self.organs]
         _require(version >= _WITH_REFERENCE, "schema_version", version, f"{_WITH_REFERENCE} with a reference")
-        for name in self.reference.volumes_ml:
-            _require(name in names, "reference.volumes_ml", name, "the name of an organ")
+        for field_name in ("volumes_ml", "solidity"):
+            for name in getattr(self.reference, field_name):
+                _require(name in names, f"reference.{field_name}", name, "the name of an organ")
 
     def _check_cases(self) -> None:
         training = self.training

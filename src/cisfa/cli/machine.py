@@ -15,9 +15,9 @@ DICOM = "writing DICOM segmentations"
 PACS = "reading from and sending to a PACS"
 
 # used where the package's own metadata is absent, as in a 3D Slicer extension, which is copied and not pip-installed
-CORE_PACKAGES = ("torch", "filelock", "numpy", "SimpleITK", "nibabel", "safetensors", "pydicom")
+CORE_PACKAGES = ("torch", "filelock", "numpy", "scipy", "SimpleITK", "nibabel", "safetensors", "pydicom")
 OPTIONAL_PACKAGES = {
-    TRAINING: ("monai", "scipy", "matplotlib", "tensorboardX"),
+    TRAINING: ("monai", "matplotlib", "tensorboardX"),
     DICOM: ("highdicom",),
     PACS: ("dicomweb-client", "pynetdicom", "keyring"),
 }

@@ -1,4 +1,4 @@
-"""What a training saw, in a few numbers that later results are held against: how large organs are, how bright slices.
+"""What a training saw, in a few numbers that later results are held against: organs' sizes and shapes, and intensities.
 
 Free of numpy, since 3D Slicer's own process reads it with a bundle's manifest.
 """
@@ -14,30 +14,62 @@ LEAST_CASES_OF_A_RANGE = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class VolumeRange:
-    """How large an organ is in annotated cases; percentiles, since one atrophic kidney would make any size usual.
+class _OfCases:
+    """Percentiles over annotated cases, since one atrophic kidney would make any size usual.
 
     Attributes:
-        cases: In how many it lies as a whole: present, and not cut off by the volume's edge.
-        low_ml: 10th percentile over these cases, in mL.
-        median_ml: The median, in mL.
-        high_ml: 90th percentile, in mL.
+        cases: In how many the organ lies as a whole: present, and not cut off by the volume's edge.
     """
 
     cases: int
-    low_ml: float
-    median_ml: float
-    high_ml: float
 
     def __post_init__(self) -> None:
         _require(self.cases >= 1, "cases", self.cases, "at least 1")
-        values = (self.low_ml, self.median_ml, self.high_ml)
-        _require(0 < values[0] <= values[1] <= values[2], "volumes_ml", values, "above 0 and not falling")
 
     @property
     def is_of_enough_cases(self) -> bool:
         """False for one of so few cases that nothing is to be judged by it, as bundles of before may hold."""
         return self.cases >= LEAST_CASES_OF_A_RANGE
+
+
+@dataclass(frozen=True, kw_only=True)
+class VolumeRange(_OfCases):
+    """How large an organ is in annotated cases.
+
+    Attributes:
+        low_ml: 10th percentile over these cases, in mL.
+        median_ml: The median, in mL.
+        high_ml: 90th percentile, in mL.
+    """
+
+    low_ml: float
+    median_ml: float
+    high_ml: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        values = (self.low_ml, self.median_ml, self.high_ml)
+        _require(0 < values[0] <= values[1] <= values[2], "volumes_ml", values, "above 0 and not falling")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolidityRange(_OfCases):
+    """How much of its convex hull an organ fills in annotated cases (:mod:`~cisfa.imaging.organ_solidity`).
+
+    Attributes:
+        low: 10th percentile over these cases, above 0 to 1.
+        median: The median.
+        high: 90th percentile.
+    """
+
+    low: float
+    median: float
+    high: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        values = (self.low, self.median, self.high)
+        _require(0 < values[0] <= values[1] <= values[2] <= 1, "solidity", values, "above 0 to 1 and not falling")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +101,12 @@ class TrainingReference:
     Attributes:
         volumes_ml: Organ to its volumes in the source's label maps; without organs that are whole in fewer than
             LEAST_CASES_OF_A_RANGE cases.
+        solidity: Organ to how much of its convex hull it fills there; of the same organs.
         intensity: Of the target's cases that were learned from; None when not measured.
     """
 
     volumes_ml: Mapping[str, VolumeRange] = field(default_factory=dict)
+    solidity: Mapping[str, SolidityRange] = field(default_factory=dict)
     intensity: IntensityProfile | None = None
 
 

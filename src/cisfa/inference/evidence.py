@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from cisfa.evaluation.organ_measurements import OrganMeasurement
 from cisfa.imaging.intensity_profile import intensity_distance
-from cisfa.imaging.training_reference import TrainingReference, VolumeRange
+from cisfa.imaging.training_reference import SolidityRange, TrainingReference, VolumeRange
 from cisfa.inference.organ_shape import OrganShape
 from cisfa.inference.signs import OrganSigns, Signs
 
@@ -19,6 +19,7 @@ class Evidence:
         signs: How sure and how steady the segmenter is of it.
         shape: How it lies in space; None for an organ that was not found.
         volumes: How large it is in annotated cases; None where the bundle does not say.
+        solidity: How much of its convex hull it fills there; likewise.
         intensity_distance: How far the volume's intensities lie from those of training, 1 for one as those; None where
             the bundle does not say.
         uncut: What was measured before all but its largest part was taken away; None where nothing was.
@@ -29,6 +30,7 @@ class Evidence:
     signs: OrganSigns
     shape: OrganShape | None
     volumes: VolumeRange | None = None
+    solidity: SolidityRange | None = None
     intensity_distance: float | None = None
     uncut: OrganMeasurement | None = None
     in_roi: bool = False
@@ -42,6 +44,19 @@ class Evidence:
     def usual_volumes(self) -> VolumeRange | None:
         """How large it is in annotated cases, where these are enough to tell what is usual."""
         return self.volumes if self.volumes is not None and self.volumes.is_of_enough_cases else None
+
+    @property
+    def usual_solidity(self) -> SolidityRange | None:
+        """How much of its convex hull it fills in annotated cases, where these are enough to tell what is usual."""
+        return self.solidity if self.solidity is not None and self.solidity.is_of_enough_cases else None
+
+    @property
+    def part_of_solidity(self) -> float | None:
+        """Its solidity over training's 10th percentile: below 1 it is more ragged than most; None where unknown."""
+        usual = self.usual_solidity
+        if usual is None or self.shape is None or self.shape.solidity is None:
+            return None
+        return self.shape.solidity / usual.low
 
     @property
     def times_outside(self) -> float | None:
@@ -87,6 +102,7 @@ def gather_evidence(
             signs=of_organ,
             shape=shapes.get(measured.organ.name),
             volumes=reference.volumes_ml.get(measured.organ.name) if reference else None,
+            solidity=reference.solidity.get(measured.organ.name) if reference else None,
             intensity_distance=distance,
             uncut=before,
             in_roi=in_roi,

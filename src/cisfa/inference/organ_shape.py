@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cisfa.evaluation.overlap import acquisition_axis
 from cisfa.imaging.organ_sides import counterparts
+from cisfa.imaging.organ_solidity import solidities
 from cisfa.imaging.organs import Organ
 from cisfa.imaging.volume import LabelMap
 
@@ -22,10 +23,12 @@ class OrganShape:
             its last slice before dividing, 0 to 1; None for an organ in a single slice, which has no neighbours.
         swapped_with: The name of its counterpart on the other side that lies on the wrong side of it; None where it
             lies on the right side, or where there is none.
+        solidity: How much of its convex hull it fills, above 0 to 1; None for an organ in a single slice.
     """
 
     continuity: float | None
     swapped_with: str | None = None
+    solidity: float | None = None
 
 
 def shapes_of_organs(label_map: LabelMap, organs: Sequence[Organ]) -> dict[str, OrganShape]:
@@ -41,9 +44,13 @@ def shapes_of_organs(label_map: LabelMap, organs: Sequence[Organ]) -> dict[str, 
     # a slice at a time, since a mask of a whole study for each organ would be large
     areas = _pixels_by_slice(across, labels)
     shared = _pixels_by_slice((np.where(one == other, one, 0) for one, other in pairwise(across)), labels)
-    swapped = _swapped(label_map, organs)
+    swapped, solidity = _swapped(label_map, organs), solidities(label_map, axis)
     return {
-        organ.name: _shape(areas[:, place], shared[:, place], swapped.get(organ.name))
+        organ.name: OrganShape(
+            continuity=_continuity(areas[:, place], shared[:, place]),
+            swapped_with=swapped.get(organ.name),
+            solidity=solidity.get(organ.label),
+        )
         for place, organ in enumerate(organs)
         if areas[:, place].any()
     }
@@ -54,13 +61,13 @@ def _pixels_by_slice(slices: Iterable[NDArray[np.unsignedinteger]], labels: Sequ
     return np.array([[np.count_nonzero(one == label) for label in labels] for one in slices]).reshape(-1, len(labels))
 
 
-def _shape(areas: NDArray[np.intp], shared: NDArray[np.intp], swapped_with: str | None) -> OrganShape:
+def _continuity(areas: NDArray[np.intp], shared: NDArray[np.intp]) -> float | None:
     there = np.flatnonzero(areas)
     first, last = there[0], there[-1]
     if first == last:
-        return OrganShape(continuity=None, swapped_with=swapped_with)
+        return None
     both = areas[first:last].sum() + areas[first + 1 : last + 1].sum()
-    return OrganShape(continuity=float(2 * shared[first:last].sum() / both), swapped_with=swapped_with)
+    return float(2 * shared[first:last].sum() / both)
 
 
 def _swapped(label_map: LabelMap, organs: Sequence[Organ]) -> Mapping[str, str]:

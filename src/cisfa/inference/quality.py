@@ -18,10 +18,12 @@ Line = Sequence[tuple[float, float]]
 RED_BELOW, AMBER_BELOW = 0.65, 0.75
 
 # a sign's value to the Dice that it allows, by rising values and level beyond the ends: what good and bad results of
-# abdominal CT and phantoms had. How they were found, and how they do on other data: docs/quality.md
-_AGREEMENT: Line = ((0.3, 0.0), (0.7, 0.5), (0.82, 0.76), (0.9, 0.88), (0.96, 1.0))
+# abdominal CT, MR and phantoms had. How they were found, and how they do on other data: docs/quality.md
+_AGREEMENT: Line = ((0.3, 0.0), (0.7, 0.5), (0.8, 0.75), (0.9, 0.88), (0.96, 1.0))
 _CONFIDENCE: Line = ((0.3, 0.0), (0.55, 0.4), (0.7, 0.7), (0.85, 0.9), (0.95, 1.0))
 _CONTINUITY: Line = ((0.2, 0.3), (0.45, 0.7), (0.58, 1.0))
+_TIMES_OUTSIDE: Line = ((1.0, 1.0), (1.3, 0.75), (1.6, 0.65), (4.0, 0.35), (20.0, 0.1))
+_PART_OF_SOLIDITY: Line = ((0.3, 0.3), (0.75, 0.65), (0.9, 0.75), (1.0, 0.9), (1.1, 1.0))
 _INTENSITY_DISTANCE: Line = ((2.0, 1.0), (4.0, 0.74), (8.0, 0.5))
 _ON_WRONG_SIDE = 0.2
 
@@ -87,9 +89,13 @@ def _by_parts(evidence: Evidence) -> float | None:
 
 
 def _by_volume(evidence: Evidence) -> float | None:
-    """The Dice of an organ k times as large as a truth of usual size inside it, or as much smaller: 2 / (1 + k)."""
     times = evidence.times_outside
-    return None if times is None else 2 / (1 + times)
+    return None if times is None else _on_line(times, _TIMES_OUTSIDE)
+
+
+def _by_solidity(evidence: Evidence) -> float | None:
+    part = evidence.part_of_solidity
+    return None if part is None else _on_line(part, _PART_OF_SOLIDITY)
 
 
 def _by_continuity(evidence: Evidence) -> float | None:
@@ -135,6 +141,13 @@ def _of_volume(evidence: Evidence) -> str:
     return f"{found}; most in training had {_millilitres(usual.low_ml)} to {_millilitres(usual.high_ml)} mL."
 
 
+def _of_solidity(evidence: Evidence) -> str:
+    solidity = 0.0 if evidence.shape is None else evidence.shape.solidity or 0.0
+    said = f"The {evidence.measured.organ.name} is ragged or branched: it fills {_percent(solidity)} of its hull"
+    usual = evidence.usual_solidity
+    return f"{said}." if usual is None else f"{said}; most in training filled {_percents(usual.low, usual.high)}."
+
+
 def _of_continuity(evidence: Evidence) -> str:
     continuity = 0.0 if evidence.shape is None else evidence.shape.continuity or 0.0
     return f"It jumps from slice to slice: neighbours share {_percent(continuity)}."
@@ -152,17 +165,28 @@ def _of_intensities(evidence: Evidence) -> str:
 
 def _not_measured(evidence: Evidence) -> tuple[str, ...]:
     if evidence.in_roi:
-        return ("Not measured against training: in a region of interest, sizes and intensities cannot be compared.",)
+        return (
+            "Not measured against training: in a region of interest, sizes, shapes and intensities cannot be compared.",
+        )
     missing = [] if evidence.volumes else ["sizes"]
+    missing += [] if evidence.solidity else ["shapes"]
     missing += [] if evidence.intensity_distance is not None else ["intensities"]
-    said = [f"Not measured against training: its {' and '.join(missing)} are not in the bundle."] if missing else []
+    said = [f"Not measured against training: its {_listed(missing)} are not in the bundle."] if missing else []
     if evidence.volumes and not evidence.usual_volumes:
         said.append("Not measured against training: the bundle's sizes of this organ are those of too few cases.")
     return tuple(said)
 
 
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join([*([", ".join(words[:-1])] if words[:-1] else []), words[-1]])
+
+
 def _percent(part: float) -> str:
     return f"{100 * part:.0f} %"
+
+
+def _percents(low: float, high: float) -> str:
+    return f"{100 * low:.0f} to {_percent(high)}"
 
 
 def _millilitres(volume_ml: float) -> str:
@@ -174,6 +198,7 @@ _SIGNS: tuple[tuple[Callable[[Evidence], float | None], Callable[[Evidence], str
     (_by_confidence, _of_confidence),
     (_by_parts, _of_parts),
     (_by_volume, _of_volume),
+    (_by_solidity, _of_solidity),
     (_by_continuity, _of_continuity),
     (_by_side, _of_side),
     (_by_intensities, _of_intensities),

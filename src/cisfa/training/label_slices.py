@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from cisfa.cases.case_folder import CaseFiles
 from cisfa.errors import CaseError
+from cisfa.evaluation.overlap import acquisition_axis
+from cisfa.imaging.organ_solidity import solidities
 from cisfa.imaging.organ_volumes import whole_volumes_ml
 from cisfa.imaging.organs import Organ
 from cisfa.imaging.preprocessing import Preprocessing, SliceFrame
@@ -28,11 +30,13 @@ class LabelSlices:
         classes: Class indices, (slices, rows, columns).
         fingerprint: SHA-256 of the label map.
         volumes_ml: Label value to volume of the organs that lie in it as a whole.
+        solidity: Label value to how much of its convex hull the organ fills; of the same organs.
     """
 
     classes: NDArray[np.unsignedinteger]
     fingerprint: str
     volumes_ml: Mapping[int, float]
+    solidity: Mapping[int, float]
 
 
 def read_labels(
@@ -61,10 +65,13 @@ def read_labels(
     label_map = _with_meaning(read_label_map(path), case.values, str(path))
     label_map.geometry.require_same_grid(frame.geometry, ours=str(path), theirs=str(case.volume))
     in_classes = _as_classes(label_map, classes, str(path))
+    volumes_ml = whole_volumes_ml(label_map)
+    solidity = solidities(label_map, acquisition_axis(label_map.geometry))
     return LabelSlices(
         classes=preprocessing.apply_to_labels(in_classes, frame)[kept],
         fingerprint=fingerprint_of(label_map.voxels, "<u2"),
-        volumes_ml=whole_volumes_ml(label_map),
+        volumes_ml=volumes_ml,
+        solidity={label: value for label, value in solidity.items() if label in volumes_ml},
     )
 
 

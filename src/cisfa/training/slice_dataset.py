@@ -65,6 +65,7 @@ class DomainSlices:
         patient_keys: Of each case, digests of what identifies its patient, from the list of cases or its DICOM series.
         quantiles: Of each case's intensities (:func:`~cisfa.imaging.intensity_profile.intensity_quantiles`).
         volumes_ml: Of each case with labels, label value to volume of the organs that lie in it as a whole.
+        solidity: Likewise, how much of its convex hull each of these organs fills.
         without_contrast: How many slices were left out, since there is nothing on them.
     """
 
@@ -78,6 +79,7 @@ class DomainSlices:
     patient_keys: tuple[tuple[str, ...], ...] = ()
     quantiles: tuple[tuple[float, ...], ...] = ()
     volumes_ml: tuple[Mapping[int, float], ...] = ()
+    solidity: tuple[Mapping[int, float], ...] = ()
     without_contrast: int = 0
 
     def __len__(self) -> int:
@@ -178,6 +180,7 @@ def read_slices(
         patient_keys=tuple(patient_keys),
         quantiles=tuple(quantiles),
         volumes_ml=tuple(one.volumes_ml for one in labels),
+        solidity=tuple(one.solidity for one in labels),
         without_contrast=without_contrast,
     )
 
