@@ -62,9 +62,13 @@ def test_what_is_not_known_stays_so(tiny: Tiny) -> None:
     assert (found.free_memory_mib, found.total_memory_mib, found.free_disk_mib) == (None, None, None)
 
 
-@pytest.mark.parametrize("method", ["supervised", "source-only"])
-def test_every_method_can_be_tried(tiny: Tiny, method: str) -> None:
-    assert estimate(tiny(method=method)).step_s is not None
+@pytest.mark.parametrize("method", ["supervised", "source-only", "supervised-plus", "cisfa", "cisfa-plus"])
+@pytest.mark.parametrize("size", [32, 80])
+def test_every_method_can_be_tried_at_any_size(tiny: Tiny, method: str, size: int) -> None:
+    """Also at one that is larger than the smallest that is tried."""
+    config = tiny(f"preprocessing.size={size}", method=method)
+    trial = try_steps(config, CPU, ignore, classes=3, with_few=False, limits=Limits(60.0))
+    assert set(trial.seconds) == {min(64, size), size}
 
 
 def test_few_labels_are_tried_with_the_rest(tiny: Tiny) -> None:

@@ -101,18 +101,25 @@ def try_steps(
     seed_everything(config.seed)
     # a teacher's steps are the dearest ones
     config = replace(config, teacher=replace(config.teacher, begin=0))
-    method = method_named(config.method).build(config, classes=classes, target_range=_TARGET_RANGE, device=device)
-    trier = _Trier(config, method, device, report, with_few)
     smallest = min(_SMALLEST, full)
+    trier = _Trier(config, _method_for(config, smallest, device, classes), device, report, with_few)
     trier.try_size(smallest, classes, until=began + limits.seconds / 3)
-    state = _state_bytes(method)
+    state = _state_bytes(trier.method)
     left = began + limits.seconds - time.monotonic()
     larger = trier.largest_within(left / 2, limits.saved_mib, smallest)
     if larger > smallest:
+        del trier.method  # before there is another one
+        trier.method = _method_for(config, larger, device, classes)
         trier.try_size(larger, classes, until=began + limits.seconds)
     report(Progress(_STAGE, 1.0))
-    weights = sum(_bytes(parameter) for parameter in _parameters(method))
+    weights = sum(_bytes(parameter) for parameter in _parameters(trier.method))
     return Trial(full, trier.seconds, trier.saved_mib, trier.reserved_mib, weights / _MIB, state / _MIB)
+
+
+def _method_for(config: TrainingConfig, size: int, device: torch.device, classes: int) -> Method:
+    """The method for slices of a size: CISFA+'s atlas has places, so it fits one size alone."""
+    config = replace(config, preprocessing=replace(config.preprocessing, size=size))
+    return method_named(config.method).build(config, classes=classes, target_range=_TARGET_RANGE, device=device)
 
 
 @dataclass(frozen=True)
