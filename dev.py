@@ -85,7 +85,7 @@ def demo_bundle() -> None:
     cases, run = DEMO_TRAINING / "cases", DEMO_TRAINING / "run"
     if not (ROOT / cases).exists():
         cisfa("phantom", cases, "--domain", "both", "--cases", "24", "--seed", "1", *DEMO_SEVERITY)
-    resume = ["--resume"] if (ROOT / run / "config.json").exists() else ["--preset", "demo"]
+    resume = ["--resume"] if (ROOT / run / "config.json").exists() else ["--preset", "demo", "--method", "cisfa-plus"]
     cisfa("train", "--source", cases / "ct", "--target", cases / "mr", "--run", run, "--device", "cpu", *resume)
     cisfa(
         *("bundle", "make", run, "--output", DEMO_BUNDLE, "--overwrite", "--licence", "Apache-2.0"),

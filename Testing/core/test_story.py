@@ -42,7 +42,7 @@ def test_from_annotated_ct_to_a_scored_segmentation_of_mr(tmp_path: Path) -> Non
 def test_the_demo_bundle_is_small_and_says_that_it_is_of_phantoms() -> None:
     assert DEMO_BUNDLE.stat().st_size <= 5_000_000
     manifest = open_bundle(DEMO_BUNDLE).manifest
-    assert manifest.method == "cisfa"
+    assert manifest.method == "cisfa-plus"
     assert (manifest.source.modality, manifest.target.modality) == ("CT", "MR")
     assert "phantom" in manifest.description
 

@@ -15,15 +15,14 @@ Level = Literal["green", "amber", "red"]
 Line = Sequence[tuple[float, float]]
 
 # a score below the first is red: the Dice is probably below 0.7; below the second amber
-RED_BELOW, AMBER_BELOW = 0.65, 0.75
+RED_BELOW, AMBER_BELOW = 0.7, 0.8
 
 # a sign's value to the Dice that it allows, by rising values and level beyond the ends: what good and bad results of
 # abdominal CT, MR and phantoms had. How they were found, and how they do on other data: docs/quality.md
-_AGREEMENT: Line = ((0.3, 0.0), (0.7, 0.5), (0.8, 0.75), (0.9, 0.88), (0.96, 1.0))
+_AGREEMENT: Line = ((0.3, 0.0), (0.7, 0.5), (0.82, 0.76), (0.9, 0.88), (0.96, 1.0))
 _CONFIDENCE: Line = ((0.3, 0.0), (0.55, 0.4), (0.7, 0.7), (0.85, 0.9), (0.95, 1.0))
 _CONTINUITY: Line = ((0.2, 0.3), (0.45, 0.7), (0.58, 1.0))
-_TIMES_OUTSIDE: Line = ((1.0, 1.0), (1.3, 0.75), (1.6, 0.65), (4.0, 0.35), (20.0, 0.1))
-_PART_OF_SOLIDITY: Line = ((0.3, 0.3), (0.75, 0.65), (0.9, 0.75), (1.0, 0.9), (1.1, 1.0))
+_PART_OF_SOLIDITY: Line = ((0.3, 0.3), (0.7, 0.7), (0.8, 0.79), (0.95, 0.95), (1.0, 1.0))
 _INTENSITY_DISTANCE: Line = ((2.0, 1.0), (4.0, 0.74), (8.0, 0.5))
 _ON_WRONG_SIDE = 0.2
 
@@ -89,8 +88,9 @@ def _by_parts(evidence: Evidence) -> float | None:
 
 
 def _by_volume(evidence: Evidence) -> float | None:
+    """The Dice of an organ k times as large as a truth of usual size inside it, or as much smaller: 2 / (1 + k)."""
     times = evidence.times_outside
-    return None if times is None else _on_line(times, _TIMES_OUTSIDE)
+    return None if times is None else 2 / (1 + times)
 
 
 def _by_solidity(evidence: Evidence) -> float | None:
