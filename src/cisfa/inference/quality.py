@@ -178,7 +178,8 @@ def _not_measured(evidence: Evidence) -> tuple[str, ...]:
 
 
 def _listed(words: Sequence[str]) -> str:
-    return " and ".join([*([", ".join(words[:-1])] if words[:-1] else []), words[-1]])
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _percent(part: float) -> str:
